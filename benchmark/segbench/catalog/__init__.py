@@ -1,0 +1,1 @@
+"""Dataset cards and pinned splits: content in `datasets/<name>/`, read strictly."""

@@ -1,0 +1,86 @@
+"""Read a TOML file into a strict model; every error names the file, the key and what is allowed."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from segbench.errors import Problems, SegbenchError
+
+
+class Strict(BaseModel):
+    """A table of a content file: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+AnyStrict = TypeVar("AnyStrict", bound=Strict)
+
+
+def read_toml(path: Path, model: type[AnyStrict]) -> AnyStrict:
+    """Read and check one file.
+
+    Raises:
+        SegbenchError: The file is missing, not TOML, or breaks the schema; all faults are listed.
+    """
+    try:
+        with path.open("rb") as stream:
+            content = tomllib.load(stream)
+    except FileNotFoundError:
+        raise SegbenchError(f"{path}: no such file") from None
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SegbenchError(f"{path}: not readable as TOML ({error})") from error
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        problems = Problems(shown=100)
+        for fault in error.errors():
+            kind, where = _explain(model, fault)
+            problems.add(kind, where)
+        raise SegbenchError(f"{path}: does not follow the schema\n{problems.text()}") from error
+
+
+def _explain(model: type[Strict], fault: Any) -> tuple[str, str]:  # noqa: ANN401  pydantic's dict
+    location = tuple(fault["loc"])
+    key = ".".join(str(part) for part in location) or "(the file)"
+    if fault["type"] == "extra_forbidden":
+        allowed = ", ".join(_keys_at(model, location[:-1]))
+        return "unknown key", f"{key} (allowed here: {allowed})"
+    if fault["type"] == "missing":
+        return "missing key", key
+    found = "" if isinstance(fault["input"], dict | list) else f", found {fault['input']!r}"
+    return "wrong value", f"{key}: {fault['msg']}{found}"
+
+
+def _keys_at(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
+    """The keys allowed in the table at a location of the file."""
+    current: Any = model
+    for part in location:
+        models = _models(current)
+        tagged = [m for m in models if _tag(m) == part]
+        if tagged:  # pydantic puts a union's tag into the location
+            current = tagged[0]
+            continue
+        fields = next((m.model_fields[part] for m in models if part in m.model_fields), None)
+        if fields is not None:
+            current = fields.annotation
+    return sorted({name for m in _models(current) for name in m.model_fields})
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:  # noqa: ANN401  any annotation
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    origin = get_origin(annotation)
+    if origin is None and not isinstance(annotation, UnionType | type(Union[int, str])):
+        return []
+    return [model for argument in get_args(annotation) for model in _models(argument)]
+
+
+def _tag(model: type[BaseModel]) -> str | None:
+    field = model.model_fields.get("kind")
+    values = get_args(field.annotation) if field is not None else ()
+    return values[0] if values else None

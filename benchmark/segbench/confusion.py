@@ -1,0 +1,125 @@
+"""Counts of agreement between two label maps, as values that add.
+
+An image's joint histogram holds everything that overlap measures need; per class it reduces to true
+and false positives and negatives (one against the rest). Counts are int64 and add exactly; ratios
+are formed last, in `segbench.measures`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+N_LABELS = 256
+
+
+def joint_histogram(
+    reference: NDArray[np.uint8], prediction: NDArray[np.uint8]
+) -> NDArray[np.int64]:
+    """Count the pixels of each pair (reference value, predicted value).
+
+    Args:
+        reference: HxW uint8.
+        prediction: HxW uint8, the same shape.
+
+    Returns:
+        256x256 int64; row = reference, column = prediction.
+
+    Raises:
+        ValueError: The shapes or dtypes differ from the above.
+    """
+    if reference.shape != prediction.shape:
+        raise ValueError(f"shapes {reference.shape} and {prediction.shape} differ")
+    if reference.dtype != np.uint8 or prediction.dtype != np.uint8:
+        raise ValueError(f"dtypes {reference.dtype} and {prediction.dtype}, expected uint8")
+    pairs = (reference.ravel().astype(np.uint16) << 8) | prediction.ravel()
+    counts = np.bincount(pairs, minlength=N_LABELS * N_LABELS)
+    return counts.reshape(N_LABELS, N_LABELS).astype(np.int64, copy=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Counts:
+    """One-against-rest counts of pixels, int64, of any leading shape; the last axis is the class.
+
+    Attributes:
+        tp: Pixels of the class in reference and prediction.
+        fp: In the prediction only.
+        fn: In the reference only.
+        tn: In neither; tp + fp + fn + tn are the valid (not ignored) pixels.
+    """
+
+    tp: NDArray[np.int64]
+    fp: NDArray[np.int64]
+    fn: NDArray[np.int64]
+    tn: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, matrix: NDArray[np.int64]) -> Counts:
+        """From confusion matrices (..., K, K), row = reference class, column = predicted class."""
+        tp = np.diagonal(matrix, axis1=-2, axis2=-1)
+        fn = matrix.sum(axis=-1) - tp
+        fp = matrix.sum(axis=-2) - tp
+        total = matrix.sum(axis=(-2, -1))[..., np.newaxis]
+        return cls(tp, fp, fn, total - tp - fp - fn)
+
+    @property
+    def total(self) -> NDArray[np.int64]:
+        """Valid pixels, the same for every class."""
+        return self.tp + self.fp + self.fn + self.tn
+
+    @property
+    def reference(self) -> NDArray[np.int64]:
+        """Pixels of the class in the reference."""
+        return self.tp + self.fn
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """Pixels of the class in the prediction."""
+        return self.tp + self.fp
+
+    def __iter__(self) -> Iterator[NDArray[np.int64]]:
+        return (getattr(self, field.name) for field in fields(self))
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(*(a + b for a, b in zip(self, other, strict=True)))
+
+    def __getitem__(self, index: object) -> Counts:
+        return Counts(*(a[index] for a in self))  # type: ignore[call-overload]
+
+    def sum(self) -> Counts:
+        """Pooled over the first axis (images)."""
+        return Counts(*(a.sum(axis=0) for a in self))
+
+    @classmethod
+    def concatenate(cls, parts: list[Counts]) -> Counts:
+        """Along the first axis."""
+        return cls(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+
+def worst_counts(reference_pixels: NDArray[np.int64]) -> Counts:
+    """What a missing prediction scores: for every class, no pixel right.
+
+    Each class alone gets the worst prediction there could be for it (every pixel of the class
+    missed, every other pixel taken for it), so that leaving an image out can help no class.
+
+    Args:
+        reference_pixels: (..., K) int64, pixels of each class in the reference.
+    """
+    total = reference_pixels.sum(axis=-1, keepdims=True)
+    zero = np.zeros_like(reference_pixels)
+    return Counts(zero, total - reference_pixels, reference_pixels, zero)
+
+
+def worst_map(reference_pixels: NDArray[np.int64]) -> Counts:
+    """As `worst_counts`, but of one label map: each pixel gets the next class in cyclic order.
+
+    Measures of the whole map (kappa, MCC) need the classes' counts to belong to one map. With two
+    classes this is the complement, as is `worst_counts`.
+    """
+    predicted = np.roll(reference_pixels, 1, axis=-1)
+    total = reference_pixels.sum(axis=-1, keepdims=True)
+    zero = np.zeros_like(reference_pixels)
+    return Counts(zero, predicted, reference_pixels, total - predicted - reference_pixels)

@@ -1,0 +1,62 @@
+"""The two ways segbench says no.
+
+An error message says what was found, where, what was expected and what to do next. Input that is
+wrong in several places is reported whole: everything is collected first, then raised once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+
+class SegbenchError(Exception):
+    """The input was refused; the message is written for the person who gave it (exit code 1)."""
+
+
+@dataclass(slots=True)
+class Problems:
+    """Everything found wrong with one input, by kind, in the order in which it was found.
+
+    >>> problems = Problems()
+    >>> problems.add("missing file", "IMD003.png")
+    >>> problems.text()
+    'missing file (1): IMD003.png'
+    """
+
+    shown: int = 5
+    _found: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    _hints: dict[str, str] = field(default_factory=dict[str, str])
+
+    def add(self, kind: str, where: str, *, hint: str = "") -> None:
+        """Note one problem of a kind; the first hint given for a kind is printed below it."""
+        self._found.setdefault(kind, []).append(where)
+        if hint:
+            self._hints.setdefault(kind, hint)
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._found.values()))
+
+    @property
+    def kinds(self) -> dict[str, Sequence[str]]:
+        """Every place at which each kind of problem was found."""
+        return dict(self._found)
+
+    def text(self) -> str:
+        """One paragraph a kind: how often, the first few places, and what to do about it."""
+        lines: list[str] = []
+        for kind, places in self._found.items():
+            more = len(places) - self.shown
+            tail = f", and {more} more" if more > 0 else ""
+            lines.append(f"{kind} ({len(places)}): {', '.join(places[: self.shown])}{tail}")
+            if kind in self._hints:
+                lines.append(f"    {self._hints[kind]}")
+        return "\n".join(lines)
+
+    def raise_if_any(self, headline: str) -> None:
+        """Raise one `SegbenchError` that lists all of it; do nothing when nothing was found."""
+        if self._found:
+            raise SegbenchError(f"{headline}\n{self.text()}")

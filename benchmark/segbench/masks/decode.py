@@ -1,0 +1,346 @@
+"""Decode one mask file to the values stored in it, exactly.
+
+Decoders disagree here more than anywhere else: many turn palette indices into colours, stretch
+1-, 2- and 4-bit grey to 0..255 or cut 16-bit to 8. We want the stored number. Pillow gives it for
+every kind of PNG but grey of 2 and 4 bits (which it stretches, undone below) and colour of 16 bits
+(which it cuts, refused below).
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import IO, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from segbench.errors import SegbenchError
+from segbench.masks.labels import Rgb
+
+Size = tuple[int, int]
+"""Height and width in pixels."""
+
+Value = int | Rgb
+"""What a file stores at a pixel: a number (grey level, palette index, id) or a colour."""
+
+IMAGE_ENDINGS = frozenset({".png", ".bmp", ".tif", ".tiff", ".gif"})
+ARRAY_ENDINGS = frozenset({".npy", ".npz"})
+LOSSY_ENDINGS = frozenset({".jpg", ".jpeg", ".webp"})
+MASK_ENDINGS = IMAGE_ENDINGS | ARRAY_ENDINGS | LOSSY_ENDINGS
+
+MAX_DISTINCT = 256
+"""More distinct values or colours than this in one file and it is a picture, not a mask."""
+
+_IDENTITY: tuple[Value, ...] = tuple(range(256))
+
+
+class Kind(StrEnum):
+    """How one file codes its labels."""
+
+    VALUES = "values"
+    COLOURS = "colours"
+    PROBABILITIES = "probabilities"
+
+
+class MaskFileError(SegbenchError):
+    """One file that cannot be read as a mask: `kind` names the fault, `hint` what to do."""
+
+    def __init__(self, kind: str, detail: str, *, hint: str = "") -> None:
+        super().__init__(f"{kind}: {detail}" + (f" ({hint})" if hint else ""))
+        self.kind = kind
+        self.detail = detail
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A mask as it was stored.
+
+    Attributes:
+        codes: HxW uint8, an index into `values`.
+        values: What each code stands for. For probabilities the index of the class in the order
+            of the card's classes (after threshold or argmax).
+        kind: How the file codes its labels.
+    """
+
+    codes: NDArray[np.uint8]
+    values: tuple[Value, ...]
+    kind: Kind
+
+    @property
+    def size(self) -> Size:
+        """Height and width in pixels."""
+        height, width = self.codes.shape
+        return height, width
+
+
+def decode(
+    data: bytes,
+    ending: str,
+    *,
+    expected: Size | None = None,
+    threshold: float = 0.5,
+) -> Decoded:
+    """Decode the bytes of one mask file.
+
+    Args:
+        data: The whole file.
+        ending: Its ending, lower case with the dot; it chooses image or array.
+        expected: The size it must have; checked in the header, before any pixel is decoded.
+        threshold: Foreground is where a single-channel probability is greater than this.
+
+    Raises:
+        MaskFileError: The file is unreadable, of another size, or no mask.
+    """
+    if ending in LOSSY_ENDINGS:
+        raise MaskFileError(
+            "lossy file",
+            f"{ending} changes pixel values",
+            hint="masks must be stored without loss: save them as PNG",
+        )
+    if ending in ARRAY_ENDINGS:
+        return _decode_array(data, ending, expected, threshold)
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            check_size((image.height, image.width), expected)
+            return _decode_image(image)
+    except MaskFileError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise MaskFileError("too many pixels", str(error)) from error
+    except Exception as error:  # Pillow raises many types on damaged files
+        raise MaskFileError(
+            "unreadable file", str(error) or type(error).__name__, hint="is the file whole?"
+        ) from error
+
+
+def check_size(size: Size, expected: Size | None) -> None:
+    """Refuse a mask that has not exactly the expected size.
+
+    Raises:
+        MaskFileError: It has not; the message writes sizes as width x height.
+    """
+    if expected is not None and size != expected:
+        raise MaskFileError(
+            "wrong size",
+            f"{size[1]}x{size[0]}, expected {expected[1]}x{expected[0]}",
+            hint="predict at the image's own size, or accept it with --resize nearest",
+        )
+
+
+def from_array(
+    array: NDArray[np.generic],
+    *,
+    expected: Size | None = None,
+    threshold: float = 0.5,
+) -> Decoded:
+    """Read a mask from an array in memory: HxW ids, HxWx3 colours, or probabilities in [0, 1].
+
+    Args:
+        array: Integers or booleans HxW (or uint8 HxWx3 colours), or floats HxW (foreground) or
+            CxHxW (one channel a class).
+        expected: The size it must have.
+        threshold: Foreground is where a single-channel probability is greater than this.
+
+    Raises:
+        MaskFileError: Its dtype, shape, size or values are none of these.
+    """
+    if array.dtype.kind == "f":
+        return _probabilities(array, expected, threshold)
+    if array.dtype.kind not in "bui":
+        raise MaskFileError(
+            "unreadable file",
+            f"dtype {array.dtype}",
+            hint="expected integers (class ids) or floats (probabilities)",
+        )
+    if array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8:  # noqa: PLR2004
+        check_size((array.shape[0], array.shape[1]), expected)
+        return _colours(array)
+    if array.ndim != 2:  # noqa: PLR2004
+        raise MaskFileError(
+            "wrong shape", f"{array.shape} of {array.dtype}", hint="class ids are an HxW array"
+        )
+    check_size((array.shape[0], array.shape[1]), expected)
+    return _values(array)
+
+
+def _decode_image(image: Image.Image) -> Decoded:
+    if getattr(image, "n_frames", 1) != 1:
+        raise MaskFileError("not one mask", "the file holds several frames")
+    if image.format in {"JPEG", "WEBP", "MPO"}:
+        raise MaskFileError(
+            "lossy file", f"its content is {image.format}", hint="save masks as PNG"
+        )
+    depth, colour_type = _png_header(image)
+    image.load()
+    match image.mode:
+        case "1" | "P":
+            return _values(np.asarray(image, dtype=np.uint8))
+        case "L":
+            grey = np.asarray(image)
+            # Pillow stretches 2- and 4-bit grey to 0..255; the stored number is what we want.
+            return _values(grey // {2: 85, 4: 17}.get(depth, 1))
+        case "I;16" | "I;16B" | "I;16L" | "I":
+            return _values(np.asarray(image))
+        case "RGB" | "RGBA" | "LA" | "PA":
+            if depth == 16:  # noqa: PLR2004
+                raise MaskFileError(
+                    "unreadable file", "16-bit colour PNG", hint="save class ids as 8-bit PNG"
+                )
+            return _with_alpha(image, colour_type)
+        case _:
+            raise MaskFileError(
+                "unreadable file",
+                f"pixel format {image.mode}",
+                hint="save class ids as 8-bit PNG, or probabilities as .npy",
+            )
+
+
+def _png_header(image: Image.Image) -> tuple[int, int]:
+    """Bit depth and colour type of a PNG, (0, 0) for other formats."""
+    if image.format != "PNG" or image.fp is None:
+        return 0, 0
+    position = image.fp.tell()
+    image.fp.seek(24)
+    depth, colour_type = image.fp.read(2)
+    image.fp.seek(position)
+    return depth, colour_type
+
+
+def _with_alpha(image: Image.Image, colour_type: int) -> Decoded:
+    if image.mode in {"LA", "PA", "RGBA"}:
+        low, _ = image.getchannel("A").getextrema()
+        if low != 255:  # noqa: PLR2004
+            raise MaskFileError(
+                "transparent pixels",
+                f"alpha goes down to {low} (PNG colour type {colour_type})",
+                hint="flatten the mask: which class a transparent pixel has is not known",
+            )
+    if image.mode in {"LA", "PA"}:
+        return _values(np.asarray(image.getchannel(0)))
+    return _colours(np.asarray(image)[:, :, :3])
+
+
+def _values(array: NDArray[np.generic]) -> Decoded:
+    if array.dtype == np.uint8:
+        return Decoded(np.ascontiguousarray(array, dtype=np.uint8), _IDENTITY, Kind.VALUES)
+    if array.size and 0 <= array.min() and array.max() <= 255:  # noqa: PLR2004
+        return Decoded(array.astype(np.uint8), _IDENTITY, Kind.VALUES)
+    distinct, codes = np.unique(array, return_inverse=True)
+    _few(len(distinct))
+    values = tuple(int(v) for v in distinct)
+    return Decoded(codes.reshape(array.shape).astype(np.uint8), values, Kind.VALUES)
+
+
+def _colours(rgb: NDArray[np.uint8]) -> Decoded:
+    """Equal channels are grey levels; anything else is coded by colour."""
+    red, green, blue = (rgb[:, :, i] for i in range(3))
+    if np.array_equal(red, green) and np.array_equal(red, blue):
+        return _values(red)
+    packed = (red.astype(np.uint32) << 16) | (green.astype(np.uint32) << 8) | blue
+    distinct, codes = np.unique(packed, return_inverse=True)
+    _few(len(distinct))
+    values = tuple((int(v) >> 16, int(v) >> 8 & 255, int(v) & 255) for v in distinct)
+    return Decoded(codes.reshape(packed.shape).astype(np.uint8), values, Kind.COLOURS)
+
+
+def _few(count: int) -> None:
+    if count > MAX_DISTINCT:
+        raise MaskFileError(
+            "not a mask",
+            f"{count} distinct values in one file",
+            hint="a picture, an antialiased or a lossy copy? expected class ids or 0/255",
+        )
+
+
+def _probabilities(
+    array: NDArray[np.floating], expected: Size | None, threshold: float
+) -> Decoded:
+    if array.ndim == 4 and array.shape[1] == 1:  # noqa: PLR2004  nnU-Net's 2D export: Cx1xHxW
+        array = array[:, 0]
+    if array.ndim not in {2, 3}:
+        raise MaskFileError(
+            "wrong shape", f"{array.shape}", hint="probabilities are HxW or CxHxW (classes first)"
+        )
+    height, width = array.shape[-2:]
+    if expected is not None and (height, width) != expected and array.shape[:2] == expected:
+        raise MaskFileError(
+            "wrong shape", f"{array.shape}", hint="classes come first: transpose to CxHxW"
+        )
+    check_size((height, width), expected)
+    if not array.size:
+        raise MaskFileError("wrong shape", f"{array.shape}", hint="the array is empty")
+    if np.isnan(array).any():
+        raise MaskFileError("NaN", f"{int(np.isnan(array).sum())} values are not a number")
+    low, high = float(array.min()), float(array.max())
+    if low < 0 or high > 1:
+        raise MaskFileError(
+            "not probabilities",
+            f"floats from {low:.4g} to {high:.4g}",
+            hint="expected [0, 1]: apply the sigmoid or softmax, or save class ids as integers",
+        )
+    if array.ndim == 3 and array.shape[0] > 1:  # noqa: PLR2004
+        _few(array.shape[0])
+        codes = array.argmax(axis=0).astype(np.uint8)
+        return Decoded(codes, tuple(range(array.shape[0])), Kind.PROBABILITIES)
+    single = array if array.ndim == 2 else array[0]  # noqa: PLR2004
+    return Decoded((single > threshold).astype(np.uint8), (0, 1), Kind.PROBABILITIES)
+
+
+def _decode_array(data: bytes, ending: str, expected: Size | None, threshold: float) -> Decoded:
+    try:
+        array = _load_npy(io.BytesIO(data), expected) if ending == ".npy" else _npz(data, expected)
+    except MaskFileError:
+        raise
+    except Exception as error:  # numpy, zipfile and zlib raise many types on damaged files
+        raise MaskFileError("unreadable file", str(error) or type(error).__name__) from error
+    return from_array(array, expected=expected, threshold=threshold)
+
+
+def _npz(data: bytes, expected: Size | None) -> NDArray[np.generic]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        names = [PurePosixPath(n).stem for n in archive.namelist() if n.endswith(".npy")]
+        key = "probabilities" if "probabilities" in names else names[0] if len(names) == 1 else None
+        if key is None:
+            raise MaskFileError(
+                "unreadable file",
+                f"arrays {', '.join(names) or 'none'}",
+                hint="an .npz holds one array, or one called 'probabilities'",
+            )
+        with archive.open(f"{key}.npy") as member:
+            return _load_npy(member, expected)
+
+
+def _load_npy(stream: IO[bytes], expected: Size | None) -> NDArray[np.generic]:
+    """Read the header, refuse pickles and absurd sizes, then the values."""
+    version = np.lib.format.read_magic(stream)
+    readers: dict[tuple[int, int], Callable[[IO[bytes]], tuple[tuple[int, ...], bool, np.dtype]]]
+    readers = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    if version not in readers:
+        raise MaskFileError("unreadable file", f"npy format version {version}")
+    shape, fortran, dtype = readers[version](stream)
+    if dtype.hasobject:
+        raise MaskFileError(
+            "unreadable file",
+            "the array holds Python objects (a pickle)",
+            hint="pickles are never loaded: save a plain array of integers or floats",
+        )
+    limit = MAX_DISTINCT * math.prod(expected) if expected else 2**31
+    if math.prod(shape) > limit:
+        raise MaskFileError("wrong shape", f"{shape}", hint="far more values than pixels")
+    need = math.prod(shape) * dtype.itemsize
+    raw = stream.read(need)
+    if len(raw) != need:
+        raise MaskFileError("unreadable file", f"{len(raw)} of {need} bytes", hint="truncated?")
+    order: Literal["F", "C"] = "F" if fortran else "C"
+    return np.frombuffer(raw, dtype=dtype).reshape(shape, order=order)

@@ -1,0 +1,51 @@
+"""What a label map may hold: class ids and their names, the ignore id, sample identifiers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+IGNORE_ID = 255
+"""Reference pixels of this value take no part in any score."""
+
+ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+CLASS_NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]*")
+
+RESERVED_CLASS_NAMES = frozenset({"all", "foreground"})
+"""Names of averages in a score's signature (`class:all`); a class cannot carry them."""
+
+Rgb = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelClass:
+    """One class of a label map: its id (the pixel value, 0..254), name and RGB colour."""
+
+    id: int
+    name: str
+    color: Rgb
+
+
+def foreground(classes: Sequence[LabelClass]) -> tuple[LabelClass, ...]:
+    """All classes but the background, which is class 0 where it is called `background`."""
+    return tuple(c for c in classes if not is_background(c))
+
+
+def is_background(label: LabelClass) -> bool:
+    """Whether this is the background: class id 0, named `background`."""
+    return label.id == 0 and label.name == "background"
+
+
+def id_problems(identifiers: Iterable[str]) -> list[tuple[str, str]]:
+    """Pairs (kind, identifier) for each identifier that the mask format does not allow."""
+    found: list[tuple[str, str]] = []
+    seen: dict[str, str] = {}
+    for identifier in identifiers:
+        if not ID_PATTERN.fullmatch(identifier):
+            found.append((f"id not of the form {ID_PATTERN.pattern}", repr(identifier)))
+        other = seen.setdefault(identifier.casefold(), identifier)
+        if other is not identifier:
+            kind = "duplicate id" if other == identifier else "ids that differ only in case"
+            found.append((kind, f"{other} and {identifier}" if other != identifier else identifier))
+    return found

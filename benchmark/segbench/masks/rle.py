@@ -1,0 +1,119 @@
+"""Run-length encodings of masks: COCO's compressed and plain counts, and Kaggle's pairs.
+
+Both number pixels down the columns. COCO counts alternate background and foreground runs, starting
+with background, and its compressed string is LEB128-like: 5 bits a character (offset 48), bit 5
+"more follows", from the third count on the difference to the count two before
+(pycocotools `maskApi.c`, `rleToString`). Kaggle writes `start length` pairs, 1-based.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segbench.masks.decode import MaskFileError, Size
+
+_CHUNK, _MORE, _SIGN, _OFFSET = 0x1F, 0x20, 0x10, 48
+
+
+def runs_of(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """COCO counts of an HxW boolean mask: alternating runs down the columns, background first."""
+    flat = mask.T.ravel()
+    edges = np.flatnonzero(np.diff(flat, prepend=False))
+    return np.diff(np.concatenate(([0], edges, [flat.size]))).astype(np.int64)
+
+
+def mask_of(counts: Sequence[int] | NDArray[np.int64], size: Size) -> NDArray[np.bool_]:
+    """The HxW mask of alternating runs, background first.
+
+    Raises:
+        MaskFileError: A run is negative, or the runs do not cover the size exactly.
+    """
+    runs = np.asarray(counts, dtype=np.int64)
+    height, width = size
+    if (runs < 0).any() or runs.sum() != height * width:
+        raise MaskFileError(
+            "damaged RLE",
+            f"runs cover {int(runs.sum())} pixels, {width}x{height} has {height * width}",
+        )
+    flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+    return np.ascontiguousarray(flat.reshape(width, height).T)
+
+
+def compress(counts: Sequence[int] | NDArray[np.int64]) -> str:
+    """COCO's compressed string of counts."""
+    characters: list[int] = []
+    runs = [int(c) for c in counts]
+    for i, run in enumerate(runs):
+        rest = run - runs[i - 2] if i > 2 else run  # noqa: PLR2004  as maskApi.c: from the fourth
+        more = True
+        while more:
+            chunk = rest & _CHUNK
+            rest >>= 5
+            more = rest != -1 if chunk & _SIGN else rest != 0
+            characters.append((chunk | _MORE if more else chunk) + _OFFSET)
+    return bytes(characters).decode("ascii")
+
+
+def decompress(text: str) -> list[int]:
+    """The counts in a COCO compressed string.
+
+    Raises:
+        MaskFileError: A character is outside the alphabet or the string ends inside a count.
+    """
+    runs: list[int] = []
+    rest, shift = 0, 0
+    for character in text.encode("ascii", errors="replace"):
+        chunk = character - _OFFSET
+        if not 0 <= chunk < 64 or shift > 60:  # noqa: PLR2004
+            raise MaskFileError("damaged RLE", f"character {chr(character)!r}")
+        rest |= (chunk & _CHUNK) << shift
+        shift += 5
+        if chunk & _MORE:
+            continue
+        if chunk & _SIGN:
+            rest -= 1 << shift
+        runs.append(rest + runs[-2] if len(runs) > 2 else rest)  # noqa: PLR2004
+        rest, shift = 0, 0
+    if shift:
+        raise MaskFileError("damaged RLE", "the string ends inside a count")
+    return runs
+
+
+def kaggle_mask(text: str, size: Size) -> NDArray[np.bool_]:
+    """The HxW mask of Kaggle's `start length start length ...`, 1-based down the columns.
+
+    Raises:
+        MaskFileError: The numbers are not pairs, or a run leaves the picture or meets another.
+    """
+    height, width = size
+    try:
+        numbers = np.array([int(word) for word in text.split()], dtype=np.int64)
+    except (ValueError, OverflowError) as error:
+        raise MaskFileError("damaged RLE", f"not whole numbers: {text[:40]!r}") from error
+    if numbers.size % 2:
+        raise MaskFileError("damaged RLE", f"{numbers.size} numbers; expected start-length pairs")
+    starts, lengths = numbers[::2] - 1, numbers[1::2]
+    ends = starts + lengths
+    if (starts < 0).any() or (lengths < 1).any() or (ends > height * width).any():
+        raise MaskFileError(
+            "damaged RLE", f"a run leaves the {width}x{height} picture (pixels count from 1)"
+        )
+    order = np.argsort(starts)
+    if (starts[order][1:] < ends[order][:-1]).any():
+        raise MaskFileError("damaged RLE", "two runs overlap")
+    edges = np.zeros(height * width + 1, dtype=np.int8)
+    np.add.at(edges, starts, 1)
+    np.add.at(edges, ends, -1)
+    flat = np.cumsum(edges[:-1]) > 0
+    return np.ascontiguousarray(flat.reshape(width, height).T)
+
+
+def kaggle_runs(mask: NDArray[np.bool_]) -> str:
+    """Kaggle's `start length ...` of an HxW boolean mask."""
+    runs = runs_of(mask)
+    ends = np.cumsum(runs)
+    starts, lengths = ends[:-1:2] + 1, runs[1::2]
+    return " ".join(f"{s} {n}" for s, n in zip(starts, lengths, strict=False))

@@ -1,0 +1,125 @@
+"""Read a tar, plain or compressed, in one pass: each member is checked, then written."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import IO, Final, cast
+
+from segbench.prepare.contents import (
+    CHUNK,
+    Budget,
+    Metered,
+    Progress,
+    Readable,
+    reading,
+    write_file,
+)
+from segbench.prepare.members import Limits, Listing
+
+Decompress = Callable[[IO[bytes]], AbstractContextManager[Readable]]
+
+#: Long names and attributes are stored as members of their own, which tarfile reads whole.
+_MAX_HEADER_BYTES: Final = 1 << 20
+_HEADER_TYPES: Final = {
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+}
+
+
+class _StrictHeader(tarfile.TarInfo):
+    """A header that is whole, or an error; tarfile takes a damaged one for the archive's end."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _StrictHeader:
+        try:
+            header = super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            if len(buf) == tarfile.BLOCKSIZE and not any(buf):
+                raise  # the block of zeros that ends an archive
+            raise tarfile.ReadError(f"a member's header was expected: {error}") from error
+        if header.type in _HEADER_TYPES and header.size > _MAX_HEADER_BYTES:
+            raise tarfile.ReadError(f"a header of {header.size:,} bytes")
+        return header
+
+
+def extract(
+    archive: Path, folder: Path, limits: Limits, progress: Progress, *, decompress: Decompress
+) -> None:
+    """Write the members of a tar below an empty folder.
+
+    Raises:
+        SegbenchError: anything in the archive is refused, damaged or too much.
+        OSError: the disk does not take it.
+    """
+    listing = Listing(archive, limits)
+    with archive.open("rb") as raw, decompress(raw) as plain:
+        size = archive.stat().st_size
+        budget = Budget(archive, limits, tell=lambda _: progress(min(raw.tell(), size), size))
+        stream = Metered(plain, budget)
+        with _opened(stream, archive) as tar:
+            while info := _next(tar, archive):
+                stream.member = info.name
+                _write(tar, info, folder, listing, archive)
+        _read_to_end(stream, archive)
+    listing.require_files()
+
+
+def _opened(stream: Readable, archive: Path) -> tarfile.TarFile:
+    """The tar, its first header read."""
+    with reading(archive):
+        try:
+            return tarfile.open(
+                fileobj=cast("IO[bytes]", stream), mode="r|", bufsize=CHUNK, tarinfo=_StrictHeader
+            )
+        except tarfile.ReadError as error:
+            raise tarfile.ReadError(f"it does not begin as a tar does: {error}") from error
+
+
+def _next(tar: tarfile.TarFile, archive: Path) -> tarfile.TarInfo | None:
+    with reading(archive):
+        return tar.next()
+
+
+def _write(
+    tar: tarfile.TarFile, info: tarfile.TarInfo, folder: Path, listing: Listing, archive: Path
+) -> None:
+    """Check one member against those before it, and write it."""
+    path = listing.add(info.name, folder=info.isdir())
+    problem = _problem_of(info)
+    if problem:
+        listing.refuse(problem, info.name)
+    listing.settle()
+    if path is None:
+        return
+    if info.isdir():
+        (folder / path).mkdir(parents=True, exist_ok=True)
+        return
+    with reading(archive, info.name):
+        source = tar.extractfile(info)
+    if source is not None:
+        with source:
+            write_file(folder, path, source, archive)
+
+
+def _problem_of(info: tarfile.TarInfo) -> str:
+    """Why a member cannot be written, whatever its name; empty where it can."""
+    if info.issym() or info.islnk():
+        return "link"
+    if info.issparse():
+        return "sparse file"
+    if not (info.isfile() or info.isdir()):
+        return "device or pipe"
+    return ""
+
+
+def _read_to_end(stream: Readable, archive: Path) -> None:
+    """Read the padding, so that the compression's own checksum is met."""
+    with reading(archive):
+        while stream.read(CHUNK):
+            pass

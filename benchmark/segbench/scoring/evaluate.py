@@ -1,0 +1,295 @@
+"""The evaluation of one submission: computed here, written and shown elsewhere."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segbench._version import __version__
+from segbench.errors import SegbenchError
+from segbench.masks.labels import IGNORE_ID, is_background
+from segbench.masks.prepared import data_folder, open_prepared
+from segbench.masks.submission import Arrays, Submission, open_submission
+from segbench.measures import DEFINITIONS, Empty, Measure, grid
+from segbench.scoring.scores import Score, Table, score_table
+from segbench.scoring.tally import Policy, Progress, Tally, tally
+from segbench.scoring.target import Target, find_prepared, prepared_target, reference_target
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ArrayLike = NDArray[np.generic]
+Masks = str | Path | Mapping[str, ArrayLike] | Sequence[ArrayLike]
+
+SIZE = "size"
+"""The subgroup by size of the object in the reference."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one submission scores, with the rows that every score was reduced from.
+
+    Attributes:
+        target: What it was scored against.
+        origin: Where the predictions came from.
+        form: How their values were read.
+        table: Counts of every sample and class.
+        digest: The content digest of the samples scored.
+        scores: One per (measure, class, over).
+        subgroups: The same for subgroups of the samples: column -> value -> scores.
+        notes: What a person should know about how the input was read.
+        n_resized: How many predictions were resized (only on request).
+    """
+
+    target: Target
+    origin: str
+    form: str
+    table: Table
+    digest: str
+    scores: tuple[Score, ...]
+    subgroups: Mapping[str, Mapping[str, tuple[Score, ...]]]
+    notes: tuple[str, ...]
+    n_resized: int
+
+    @property
+    def n_missing(self) -> int:
+        """Samples without a prediction, scored as the worst value."""
+        return int(self.table.missing.sum())
+
+    def score(self, key: str, label: str | None = None, over: str = "images") -> Score:
+        """One score by measure, class and average.
+
+        Args:
+            key: The measure, such as `"dice"`.
+            label: The class; by default the only foreground class, or `all` for the whole map.
+            over: `"images"`, `"dataset"` or `"classes"`.
+
+        Raises:
+            SegbenchError: There is no such score.
+        """
+        wanted = label or self.main_label
+        for score in self.scores:
+            measure = score.measure
+            if measure.key == key and measure.over == over and measure.label == wanted:
+                return score
+        raise SegbenchError(f"no score {key} for class {wanted!r} over {over}")
+
+    @property
+    def main_label(self) -> str:
+        """The only foreground class, or `foreground` where there are several."""
+        names = [c.name for c in self.target.classes if not is_background(c)]
+        return names[0] if len(names) == 1 else "foreground"
+
+    def rows(self) -> pd.DataFrame:
+        """One row per sample and class: counts, per-image measures, the dataset's columns."""
+        import pandas as pd  # noqa: PLC0415
+
+        items, names = self.target.items, self.table.class_names
+        n, k = len(items), len(names)
+        columns: dict[str, object] = {
+            "id": np.repeat([item.id for item in items], k),
+            "class": np.tile(names, n),
+        }
+        counts = self.table.counts
+        for key, array in zip(("tp", "fp", "fn", "tn"), counts, strict=True):
+            columns[key] = array.ravel()
+        columns["missing"] = np.repeat(self.table.missing, k)
+        for key, definition in DEFINITIONS.items():
+            if definition.per_class is not None:
+                image = [s.measure for s in self.scores if s.measure.key == key]
+                image = [m for m in image if m.over == "images" and m.label in names]
+                columns[key] = np.stack([self.table.per_image(m) for m in image], axis=1).ravel()
+        for key in dict.fromkeys(key for item in items for key in item.columns):
+            name = key if key not in columns else f"dataset_{key}"
+            column = pd.array([item.columns.get(key) for item in items])
+            columns[name] = column.repeat(k)
+        return pd.DataFrame(columns)
+
+
+def evaluate(
+    predictions: Masks | Submission,
+    *,
+    dataset: str | None = None,
+    split: str = "test",
+    fold: int | None = None,
+    data: str | Path | None = None,
+    references: Masks | None = None,
+    class_names: Sequence[str] = (),
+    by: Sequence[str] = (),
+    policy: Policy | None = None,
+    empty: Empty = "nan",
+    suffix: str = "",
+    ending: str = "",
+    jobs: int = os.cpu_count() or 1,
+    progress: Progress = lambda _done, _of: None,
+) -> Evaluation:
+    """Score predictions against a prepared dataset, a folder of references, or arrays.
+
+    >>> import numpy as np, segbench
+    >>> truth = [np.array([[0, 1], [1, 1]])]
+    >>> guess = [np.array([[0, 1], [0, 1]])]
+    >>> segbench.evaluate(guess, references=truth).score("dice").value
+    0.8
+
+    Args:
+        predictions: A folder, archive or RLE table; or arrays (HxW ids, 0/255, or probabilities),
+            by sample id or in the order of `references`.
+        dataset: The prepared dataset; found by the ids where it is not given.
+        split: The split to score.
+        fold: The fold to score instead of a split.
+        data: Where prepared datasets live, if not the default place.
+        references: Reference masks to score against, without a card.
+        class_names: With references: names of the classes 0, 1, ...
+        by: Columns of the dataset for subgroups; `size` is always there.
+        policy: What is accepted that is refused by default.
+        empty: The value where a class is in neither reference nor prediction.
+        suffix: What the predictions' file names carry behind the id.
+        ending: Only files with this ending are predictions.
+        jobs: Threads.
+        progress: Told of each sample done, and of how many.
+
+    Raises:
+        SegbenchError: The input is refused; the message lists everything that is wrong with it.
+    """
+    policy = policy or Policy()
+    if references is not None:
+        if dataset is not None:
+            raise SegbenchError("give a dataset or references, not both")
+        named = Path(references) if isinstance(references, str | Path) else _by_id(references)
+        target = reference_target(named, class_names=class_names, jobs=jobs)
+        submission = _submission(predictions, suffix, ending)
+    else:
+        submission = _submission(predictions, suffix, ending)
+        where = data_folder(None if data is None else Path(data))
+        found = (
+            open_prepared(dataset, data=where) if dataset else find_prepared(submission, where)
+        )
+        target = prepared_target(found, split=split, fold=fold)
+    counted = tally(target, submission, policy=policy, jobs=jobs, progress=progress)
+    return reduce_to_scores(target, submission, counted, policy=policy, empty=empty, by=by)
+
+
+def reduce_to_scores(
+    target: Target,
+    submission: Submission,
+    counted: Tally,
+    *,
+    policy: Policy,
+    empty: Empty,
+    by: Sequence[str],
+) -> Evaluation:
+    """Scores and subgroups of counted predictions."""
+    names = tuple(label.name for label in target.classes)
+    background = next((i for i, c in enumerate(target.classes) if is_background(c)), None)
+    table = Table(
+        names,
+        background,
+        counted.counts,
+        counted.map_counts,
+        counted.missing,
+        np.array([item.group for item in target.items]),
+    )
+    measures = grid(names, has_background=background is not None, empty=empty)
+
+    def scored(part: Table, where: str) -> tuple[Score, ...]:
+        tail = _signature_tail(target, counted, policy, part, where)
+        return score_table(part, measures, {m: f"{m}{tail}" for m in measures})
+
+    subgroups: dict[str, dict[str, tuple[Score, ...]]] = {}
+    for column, labels, described in _subgroup_columns(target, table, by):
+        values = sorted(set(labels), key=_size_order if column == SIZE else str)
+        subgroups[column] = {
+            value: scored(
+                table.take(np.array([label == value for label in labels])),
+                f"|where:{column}={described.get(value, value)}",
+            )
+            for value in values
+        }
+    return Evaluation(
+        target=target,
+        origin=submission.origin,
+        form=str(counted.form),
+        table=table,
+        digest=counted.digest,
+        scores=scored(table, ""),
+        subgroups=subgroups,
+        notes=(*target.notes, *submission.notes),
+        n_resized=counted.n_resized,
+    )
+
+
+def _signature_tail(
+    target: Target, counted: Tally, policy: Policy, part: Table, where: str
+) -> str:
+    """What follows a measure in a signature; options stand there only where they had an effect."""
+    parts = [f"|ignore:{IGNORE_ID}"]
+    parts.append(f"|data:{target.name}@{target.version}/{target.selection}#{counted.digest[:6]}")
+    parts.append(where)
+    if part.missing.any():
+        parts.append("|missing:worst")
+    if counted.n_resized:
+        parts.append("|resize:nearest")
+    if counted.form == "probabilities" and policy.threshold != 0.5:  # noqa: PLR2004
+        parts.append(f"|cut:{policy.threshold!r}")
+    return "".join(parts) + f"|v:{__version__}"
+
+
+def _subgroup_columns(
+    target: Target, table: Table, by: Sequence[str]
+) -> list[tuple[str, list[str], dict[str, str]]]:
+    """Each subgroup column: its name, every sample's value, and how a signature puts a value."""
+    found: list[tuple[str, list[str], dict[str, str]]] = []
+    for column in dict.fromkeys(by):
+        if column == SIZE:
+            continue
+        known = list(dict.fromkeys(key for item in target.items for key in item.columns))
+        if column not in known:
+            raise SegbenchError(
+                f"--by {column}: {target.name} has no such column; there are "
+                f"{', '.join([*known, SIZE])}"
+            )
+        labels = [str(item.columns.get(column, "")) or "(none)" for item in target.items]
+        found.append((column, labels, {}))
+    found.append((SIZE, *_sizes(table)))
+    return found
+
+
+def _sizes(table: Table) -> tuple[list[str], dict[str, str]]:
+    """Small, medium and large thirds by the objects' share of the image; empty ones apart."""
+    reference = table.counts.reference.copy()
+    if table.background is not None:
+        reference[:, table.background] = 0
+    total = np.maximum(table.counts.total[:, 0], 1)
+    share = reference.sum(axis=1) / total
+    present = share[share > 0]
+    edges = np.quantile(present, (1 / 3, 2 / 3)) if len(present) else np.zeros(2)
+    names = np.array(["small", "medium", "large"])
+    third = names[np.searchsorted(edges, share, side="left")]
+    labels = np.where(share > 0, third, "empty").tolist()
+    low, high = (f"{edge:.4f}" for edge in edges)
+    ranges = {"small": f"(0,{low}]", "medium": f"({low},{high}]", "large": f"({high},1]"}
+    return labels, {name: f"{name}{range_}" for name, range_ in ranges.items()}
+
+
+def _size_order(value: str) -> int:
+    return ["empty", "small", "medium", "large"].index(value)
+
+
+def _submission(predictions: Masks | Submission, suffix: str, ending: str) -> Submission:
+    if isinstance(predictions, str | Path):
+        return open_submission(Path(predictions), suffix=suffix, ending=ending)
+    if isinstance(predictions, Mapping | Sequence):
+        return Arrays(_by_id(predictions))
+    return predictions
+
+
+def _by_id(arrays: Mapping[str, ArrayLike] | Sequence[ArrayLike]) -> Mapping[str, ArrayLike]:
+    if isinstance(arrays, Mapping):
+        return arrays
+    return {f"{i:06d}": np.asarray(array) for i, array in enumerate(arrays)}

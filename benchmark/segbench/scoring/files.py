@@ -1,0 +1,113 @@
+"""Write an evaluation: scores.json and rows.parquet, as the contract says."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from segbench._version import __version__
+from segbench.errors import SegbenchError
+from segbench.scoring.evaluate import Evaluation
+from segbench.scoring.scores import Score
+
+SCORES, ROWS, REPORT = "scores.json", "rows.parquet", "report.html"
+OURS = frozenset({SCORES, ROWS, REPORT})
+
+
+def scores_json(evaluation: Evaluation) -> dict[str, object]:
+    """What scores.json holds (schema_version 1): fractions, NaN as null."""
+    target = evaluation.target
+    selection = {"split": target.split} if target.fold is None else {"fold": target.fold}
+    return {
+        "schema_version": 1,
+        "dataset": target.name,
+        "dataset_version": target.version,
+        "split_digest": evaluation.digest,
+        **selection,
+        "n_samples": len(evaluation.table),
+        "n_groups": evaluation.table.n_groups,
+        "n_missing": evaluation.n_missing,
+        "form": evaluation.form,
+        "segbench_version": __version__,
+        "scores": _listed(evaluation.scores),
+        "subgroups": {
+            column: {value: _listed(scores) for value, scores in groups.items()}
+            for column, groups in evaluation.subgroups.items()
+        },
+    }
+
+
+def _listed(scores: Sequence[Score]) -> list[dict[str, object]]:
+    return [
+        {
+            "measure": score.measure.key,
+            "class": score.measure.label,
+            "over": score.measure.over,
+            "value": _number(score.value),
+            "ci95": [_number(end) for end in score.ci95],
+            "n": score.n,
+            "signature": score.signature,
+        }
+        for score in scores
+    ]
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def write_evaluation(
+    evaluation: Evaluation, folder: Path, *, extra: Callable[[Path], None] = lambda _: None
+) -> None:
+    """Write an evaluation into a folder, whole or not at all; a folder of ours is replaced.
+
+    Args:
+        evaluation: What to write.
+        folder: The folder to make.
+        extra: Writes more files (the report) into the folder being made.
+
+    Raises:
+        SegbenchError: The folder holds anything that is not ours, or cannot be written.
+    """
+    refuse_foreign(folder)
+    try:
+        folder.absolute().parent.mkdir(parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.absolute().parent))
+    except OSError as error:
+        raise SegbenchError(f"{folder}: cannot be written ({error.strerror})") from error
+    try:
+        made.chmod(0o755)  # mkdtemp makes it private
+        text = json.dumps(scores_json(evaluation), indent=1, ensure_ascii=False, allow_nan=False)
+        (made / SCORES).write_text(text + "\n", encoding="utf-8")
+        evaluation.rows().to_parquet(made / ROWS, index=False)
+        extra(made)
+        if folder.exists():
+            shutil.rmtree(folder)
+        made.rename(folder)
+    except OSError as error:
+        raise SegbenchError(f"{folder}: could not be written ({error})") from error
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Refuse a folder that holds anything but an earlier evaluation.
+
+    Raises:
+        SegbenchError: It does.
+    """
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise SegbenchError(f"{folder}: is a file; expected a folder to write to")
+    foreign = sorted(set(os.listdir(folder)) - OURS)
+    if foreign:
+        raise SegbenchError(
+            f"{folder}: holds {', '.join(foreign[:3])}{', ...' * (len(foreign) > 3)}, which an "  # noqa: PLR2004
+            f"evaluation did not write; choose a new folder with --out"
+        )

@@ -1,0 +1,212 @@
+"""What predictions are scored against: a prepared dataset's split, a folder, or arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segbench.errors import Problems, SegbenchError
+from segbench.masks.decode import Kind, MaskFileError
+from segbench.masks.labels import IGNORE_ID, LabelClass
+from segbench.masks.prepared import PreparedDataset, prepared_datasets, selection_name
+from segbench.masks.submission import Arrays, Files, Submission, open_submission
+
+Mask = NDArray[np.uint8]
+
+BINARY_NAMES = ("background", "object")
+_COLOURS = ((0, 0, 0), (255, 255, 255), (230, 159, 0), (86, 180, 233), (0, 158, 115))
+
+
+@dataclass(frozen=True)
+class Item:
+    """One sample to score: `read` gives its reference, HxW uint8 class ids (255 = ignore)."""
+
+    id: str
+    group: str
+    columns: Mapping[str, object]
+    size: tuple[int, int]
+    read: Callable[[], Mask]
+    read_image: Callable[[], Mask] | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """The samples of one split or fold, with what a signature says of them.
+
+    Attributes:
+        digest: The split's content digest; "" where it is found while scoring (bare references).
+    """
+
+    name: str
+    version: str
+    split: str
+    fold: int | None
+    digest: str
+    classes: tuple[LabelClass, ...]
+    items: tuple[Item, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def selection(self) -> str:
+        """The split or fold as a signature names it."""
+        return selection_name(self.split, self.fold)
+
+
+def prepared_target(dataset: PreparedDataset, *, split: str, fold: int | None) -> Target:
+    """A split of a prepared dataset, or the fold that is tested."""
+    items = tuple(
+        Item(
+            id=row.id,
+            group=row.group,
+            columns={
+                "split": row.split,
+                "fold": row.fold,
+                "group": row.group,
+                "width": row.width,
+                "height": row.height,
+                **row.fields,
+            },
+            size=row.size,
+            read=partial(dataset.read_mask, row),
+            read_image=partial(dataset.read_image, row),
+        )
+        for row in dataset.select(split, fold=fold)
+    )
+    return Target(
+        name=dataset.name,
+        version=dataset.version,
+        split=split,
+        fold=fold,
+        digest=dataset.digest(split, fold=fold),
+        classes=dataset.classes,
+        items=items,
+    )
+
+
+def find_prepared(submission: Submission, data: Path) -> PreparedDataset:
+    """The prepared dataset whose ids the predictions carry.
+
+    Raises:
+        SegbenchError: None has them, or several have.
+    """
+    there = prepared_datasets(data)
+    shared = {d.name: len(submission.ids & {row.id for row in d.rows}) for d in there}
+    whole = [d for d in there if shared[d.name] == len(submission.ids)]
+    some = [d for d in there if shared[d.name]]
+    matching = whole or some
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        names = ", ".join(d.name for d in matching)
+        raise SegbenchError(
+            f"{submission.origin}: the ids fit several prepared datasets: {names}; say which with "
+            f"--dataset"
+        )
+    first = ", ".join(sorted(submission.ids)[:3])
+    known = ", ".join(f"{d.name} ({d.rows[0].id}, ...)" for d in there) or "none"
+    raise SegbenchError(
+        f"{submission.origin}: no prepared dataset in {data} has the ids {first}, ...; prepared "
+        f"there: {known}; prepare the dataset, map the names with --suffix, or give the "
+        f"references with --references"
+    )
+
+
+def reference_target(
+    references: Path | Mapping[str, NDArray[np.generic]],
+    *,
+    class_names: Sequence[str] = (),
+    suffix: str = "",
+    jobs: int = 1,
+) -> Target:
+    """Bare reference masks, without a card: classes are found in the masks.
+
+    {0, 255} is background and one object; otherwise the values are class ids, and 255 is ignored.
+
+    Args:
+        references: A folder or archive of mask files, or arrays by id (HxW integers).
+        class_names: Names of the classes 0, 1, ...; needed where a class never occurs.
+        suffix: What the references' file names carry behind the id.
+        jobs: Threads.
+
+    Raises:
+        SegbenchError: A reference is unreadable or coded in colours or probabilities.
+    """
+    if isinstance(references, Path):
+        source: Submission = open_submission(references, suffix=suffix)
+        name = references.resolve().name.partition(".")[0]
+        if not isinstance(source, Files):
+            raise SegbenchError(f"{references}: expected reference masks, one file a sample")
+    else:
+        source, name = Arrays(references, origin="references in memory"), "arrays"
+
+    def look(identifier: str) -> tuple[tuple[int, int], set[int]]:
+        decoded = source.decode(identifier, (0, 0), any_size=True, threshold=0.5)
+        if decoded.kind is not Kind.VALUES:
+            raise MaskFileError("not class ids", str(decoded.kind))
+        return decoded.size, {int(decoded.values[c]) for c in np.unique(decoded.codes)}  # type: ignore[arg-type]
+
+    ids = sorted(source.ids)
+    problems = Problems()
+    sizes: dict[str, tuple[int, int]] = {}
+    values: set[int] = set()
+    with ThreadPoolExecutor(jobs) as pool:
+        futures = {identifier: pool.submit(look, identifier) for identifier in ids}
+        for identifier, future in futures.items():
+            try:
+                sizes[identifier], own = future.result()
+                values |= own
+            except MaskFileError as error:
+                problems.add(error.kind, f"{identifier} ({error.detail})", hint=error.hint)
+    problems.raise_if_any(f"{source.origin}: the references cannot be read")
+    binary = 255 in values and values <= {0, 255}  # noqa: PLR2004
+    classes, notes = _classes(values, class_names, binary=binary)
+
+    def read(identifier: str) -> Mask:
+        decoded = source.decode(identifier, sizes[identifier], any_size=False, threshold=0.5)
+        if binary:
+            return (decoded.codes == IGNORE_ID).astype(np.uint8)
+        return decoded.codes
+
+    items = tuple(
+        Item(
+            id=identifier,
+            group=identifier,
+            columns={"width": sizes[identifier][1], "height": sizes[identifier][0]},
+            size=sizes[identifier],
+            read=partial(read, identifier),
+        )
+        for identifier in ids
+    )
+    return Target(name, "0", "all", None, "", classes, items, notes)
+
+
+def _classes(
+    values: set[int], names: Sequence[str], *, binary: bool
+) -> tuple[tuple[LabelClass, ...], tuple[str, ...]]:
+    ids = {0, 1} if binary else values - {IGNORE_ID} | {0}
+    if ids == {0}:
+        ids = {0, 1}
+    if names:
+        ids |= set(range(len(names)))
+    unknown = sorted(i for i in ids if i > IGNORE_ID or (names and i >= len(names)))
+    if unknown:
+        raise SegbenchError(
+            f"references hold the values {', '.join(map(str, unknown[:5]))}; expected class ids "
+            f"0 to {len(names) - 1 if names else 254}, or 0/255 for one object"
+        )
+    if not names:
+        names = [f"class {i}" for i in range(max(ids) + 1)]
+        names[0] = BINARY_NAMES[0]
+        if ids == {0, 1}:
+            names[1] = BINARY_NAMES[1]
+    classes = tuple(
+        LabelClass(id=i, name=names[i], color=_COLOURS[i % len(_COLOURS)]) for i in sorted(ids)
+    )
+    note = "255 in the references is read as ignore: those pixels are not scored"
+    return classes, (note,) if IGNORE_ID in values and not binary else ()
