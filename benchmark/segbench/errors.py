@@ -10,10 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 
-class SegbenchError(Exception):
-    """The input was refused; the message is written for the person who gave it (exit code 1)."""
-
-
 @dataclass(slots=True)
 class Problems:
     """Everything found wrong with one input, by kind, in the order in which it was found.
@@ -45,13 +41,14 @@ class Problems:
         """Every place at which each kind of problem was found."""
         return dict(self._found)
 
-    def text(self) -> str:
+    def text(self, *, shown: int | None = None) -> str:
         """One paragraph a kind: how often, the first few places, and what to do about it."""
+        shown = self.shown if shown is None else shown
         lines: list[str] = []
         for kind, places in self._found.items():
-            more = len(places) - self.shown
+            more = len(places) - shown
             tail = f", and {more} more" if more > 0 else ""
-            lines.append(f"{kind} ({len(places)}): {', '.join(places[: self.shown])}{tail}")
+            lines.append(f"{kind} ({len(places)}): {', '.join(places[:shown])}{tail}")
             if kind in self._hints:
                 lines.append(f"    {self._hints[kind]}")
         return "\n".join(lines)
@@ -59,4 +56,25 @@ class Problems:
     def raise_if_any(self, headline: str) -> None:
         """Raise one `SegbenchError` that lists all of it; do nothing when nothing was found."""
         if self._found:
-            raise SegbenchError(f"{headline}\n{self.text()}")
+            raise SegbenchError(f"{headline}\n{self.text()}", headline=headline, problems=self)
+
+
+class SegbenchError(Exception):
+    """The input was refused; the message is written for the person who gave it (exit code 1).
+
+    Attributes:
+        problems: Everything found wrong, where the message lists only the first few of each kind.
+    """
+
+    def __init__(
+        self, message: str, *, headline: str = "", problems: Problems | None = None
+    ) -> None:
+        super().__init__(message)
+        self.headline = headline or message
+        self.problems = problems
+
+    def whole_text(self) -> str:
+        """The message with every place at which each kind of problem was found."""
+        if self.problems is None:
+            return str(self)
+        return f"{self.headline}\n{self.problems.text(shown=len(self.problems))}"

@@ -115,7 +115,7 @@ def map_mcc(c: Counts) -> Floats:
     # s^2 - sum t^2 as sum t (s - t): the same, without cancellation
     spread_reference = _inner(c.reference, c.total - c.reference)
     spread_predicted = _inner(c.predicted, c.total - c.predicted)
-    value = divide(covariance, np.sqrt(spread_reference) * np.sqrt(spread_predicted))
+    value = divide(covariance, np.sqrt(spread_reference * spread_predicted))
     one_constant = (spread_reference == 0) != (spread_predicted == 0)
     # Both constant but to different classes: every pixel is wrong, no better than chance.
     both_wrong = (spread_reference == 0) & (spread_predicted == 0) & (covariance < 0)

@@ -117,8 +117,11 @@ def damaged(archive: Path, why: str, *, member: str = "") -> SegbenchError:
     return SegbenchError(f"{archive}: {where} ({why}). Nothing was kept. {AGAIN}")
 
 
-def write_file(folder: Path, path: PurePosixPath, source: Readable, archive: Path) -> None:
+def write_file(folder: Path, path: PurePosixPath, source: Readable, archive: Path) -> int:
     """Write one member below the folder.
+
+    Returns:
+        How many bytes it has.
 
     Raises:
         SegbenchError: the source is damaged or gives too much.
@@ -129,6 +132,7 @@ def write_file(folder: Path, path: PurePosixPath, source: Readable, archive: Pat
     with target.open("xb") as file:
         while chunk := _next(source, path, archive):
             file.write(chunk)
+        return file.tell()
 
 
 def _next(source: Readable, path: PurePosixPath, archive: Path) -> bytes:

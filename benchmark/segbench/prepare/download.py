@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, cast
 from urllib.parse import unquote, urlsplit
 
 from segbench.errors import SegbenchError
@@ -43,6 +43,7 @@ def fetch(url: str, into: Path, *, sha256: str | None = None, progress: bool = F
     import pooch  # noqa: PLC0415
 
     path = into / file_name(url)
+    transfer = Transfer(progress=progress, part=into / f"{path.name}.part")
     logger = pooch.get_logger()
     level = logger.level
     logger.setLevel("ERROR")  # it would print the file's name, and advice about hashes
@@ -53,7 +54,7 @@ def fetch(url: str, into: Path, *, sha256: str | None = None, progress: bool = F
             known_hash=f"sha256:{sha256.lower()}" if sha256 else None,
             fname=path.name,
             path=into,
-            downloader=Transfer(progress=progress, part=into / f"{path.name}.part"),
+            downloader=cast("Any", transfer),  # pooch's own type names the arguments wrongly
         )
     except ValueError as error:  # how pooch says that the hash is wrong
         raise SegbenchError(_wrong_hash(url, str(error))) from error
@@ -74,7 +75,10 @@ def file_name(url: str) -> str:
     >>> file_name("https://www.dropbox.com/s/k88q/PH2%20Dataset.rar?dl=1")
     'PH2 Dataset.rar'
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:  # brackets that hold no IPv6 address
+        raise SegbenchError(f"{url}: not an address ({error}). {AT_HAND}") from error
     if parts.scheme not in {"http", "https"} or not parts.netloc:
         raise SegbenchError(
             f"{url}: not an address that can be downloaded. Expected https://... or http://... "

@@ -34,6 +34,9 @@ from segbench.prepare.contents import (
 from segbench.prepare.members import Limits, Listing
 
 _PROGRAM: Final = "7zz.exe" if sys.platform == "win32" else "7zz"
+#: From this version of the format on, a block marks the end of an archive. Without it, one that was
+#: cut between two members looks whole (only an archive from before 2002 still may).
+_WITH_END_BLOCK: Final = 29
 _SKIPPED_CHUNK: Final = 1 << 20
 
 
@@ -66,7 +69,7 @@ def extract(
         OSError: the disk does not take it.
     """
     program = _find_program(archive)
-    members = _list(archive, program, Listing(archive, limits), version=version)
+    members = _list(archive, program, Listing(archive, limits))
     files = [member for member in members if not member.is_folder]
     declared = sum(member.size for member in files)
     budget = Budget(archive, limits, tell=lambda spent: progress(spent, declared))
@@ -87,7 +90,7 @@ def extract(
 # --- the listing ---------------------------------------------------------------------------------
 
 
-def _list(archive: Path, program: str, listing: Listing, *, version: int) -> list[_Member]:
+def _list(archive: Path, program: str, listing: Listing) -> list[_Member]:
     """Every member, in the order in which 7zz will decode them; raises where any is refused."""
     import rarfile  # noqa: PLC0415
 
@@ -120,7 +123,7 @@ def _list(archive: Path, program: str, listing: Listing, *, version: int) -> lis
     members = [_checked(info, listing) for info in infos]
     listing.settle()
     ends = any(block.type == rarfile.RAR_BLOCK_ENDARC for block in blocks)
-    if not ends and version == 5:  # noqa: PLR2004  older ones may do without
+    if not ends and any(info.extract_version >= _WITH_END_BLOCK for info in infos):
         raise damaged(archive, "the block that ends a RAR is missing")
     listing.require_files()
     return members

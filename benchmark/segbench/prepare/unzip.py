@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import stat
+import struct
 import zipfile
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from segbench.prepare.contents import Budget, Metered, Progress, reading, write_file
+from segbench.prepare.contents import Budget, Metered, Progress, damaged, reading, write_file
 from segbench.prepare.members import Limits, Listing
 
 _ENCRYPTED: Final = 0x1 | 0x40 | 0x2000  # the file, strongly, or the directory
 _DOS_FOLDER: Final = 0x10
+_IN_ZIP64: Final = 0xFFFF  # the count is elsewhere, and this one says so
+_LONGEST_END: Final = 22 + 0xFFFF  # the record, and the longest comment
 _COMPRESSIONS: Final = {
     zipfile.ZIP_STORED,
     zipfile.ZIP_DEFLATED,
@@ -29,8 +32,12 @@ def extract(archive: Path, folder: Path, limits: Limits, progress: Progress) -> 
     """
     with reading(archive):
         container = zipfile.ZipFile(archive)
+        listed = _directory_count(archive)
     with container:
-        members = _checked(container.infolist(), Listing(archive, limits))
+        infos = container.infolist()
+        if listed not in {len(infos) % 2**16, _IN_ZIP64}:
+            raise damaged(archive, f"its directory lists {len(infos)} members and says {listed}")
+        members = _checked(infos, Listing(archive, limits))
         declared = sum(info.file_size for info, _ in members if not _is_folder(info))
         budget = Budget(archive, limits, tell=lambda spent: progress(spent, declared))
         budget.foresee(declared, folder)
@@ -41,7 +48,23 @@ def extract(archive: Path, folder: Path, limits: Limits, progress: Progress) -> 
             with reading(archive, info.orig_filename):
                 source = container.open(info)
             with source:
-                write_file(folder, path, Metered(source, budget, info.orig_filename), archive)
+                metered = Metered(source, budget, info.orig_filename)
+                size = write_file(folder, path, metered, archive)
+            if size != info.file_size:
+                why = f"it has {size:,} bytes, and its header says {info.file_size:,}"
+                raise damaged(archive, why, member=info.orig_filename)
+
+
+def _directory_count(archive: Path) -> int:
+    """How many members the record at the end says there are, which zipfile does not ask.
+
+    APPNOTE 4.3.16: the count is at byte 10 of the record, which ends the file but for a comment.
+    """
+    with archive.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - _LONGEST_END))
+        tail = file.read()
+    return int(struct.unpack_from("<H", tail, tail.rfind(b"PK\x05\x06") + 10)[0])
 
 
 def _checked(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from segbench._version import __version__
 from segbench.errors import SegbenchError
+from segbench.masks.forms import Form, Reading
 from segbench.masks.labels import IGNORE_ID, is_background
 from segbench.masks.prepared import data_folder, open_prepared
 from segbench.masks.submission import Arrays, Submission, open_submission
@@ -38,7 +39,7 @@ class Evaluation:
     Attributes:
         target: What it was scored against.
         origin: Where the predictions came from.
-        form: How their values were read.
+        reading: How their values were read.
         table: Counts of every sample and class.
         digest: The content digest of the samples scored.
         scores: One per (measure, class, over).
@@ -49,13 +50,18 @@ class Evaluation:
 
     target: Target
     origin: str
-    form: str
+    reading: Reading
     table: Table
     digest: str
     scores: tuple[Score, ...]
     subgroups: Mapping[str, Mapping[str, tuple[Score, ...]]]
     notes: tuple[str, ...]
     n_resized: int
+
+    @property
+    def form(self) -> str:
+        """How the predictions' values were read, in words."""
+        return str(self.reading.form)
 
     @property
     def n_missing(self) -> int:
@@ -214,7 +220,7 @@ def reduce_to_scores(
     return Evaluation(
         target=target,
         origin=submission.origin,
-        form=str(counted.form),
+        reading=counted.reading,
         table=table,
         digest=counted.digest,
         scores=scored(table, ""),
@@ -235,7 +241,7 @@ def _signature_tail(
         parts.append("|missing:worst")
     if counted.n_resized:
         parts.append("|resize:nearest")
-    if counted.form == "probabilities" and policy.threshold != 0.5:  # noqa: PLR2004
+    if counted.reading.form is Form.PROBABILITIES and policy.threshold != 0.5:  # noqa: PLR2004
         parts.append(f"|cut:{policy.threshold!r}")
     return "".join(parts) + f"|v:{__version__}"
 

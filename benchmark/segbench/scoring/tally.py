@@ -14,7 +14,7 @@ from segbench.confusion import Counts, joint_histogram, worst_counts, worst_map
 from segbench.errors import Problems, SegbenchError
 from segbench.masks.decode import Kind, MaskFileError, Size, Value
 from segbench.masks.digests import content_line, digest
-from segbench.masks.forms import Form, Seen, decide
+from segbench.masks.forms import Form, Reading, Seen, decide
 from segbench.masks.labels import IGNORE_ID
 from segbench.masks.submission import Submission
 from segbench.scoring.target import Item, Target
@@ -41,7 +41,7 @@ class Tally:
         counts: (n, K) int64, class against rest.
         map_counts: The same, but for missing predictions those of one label map.
         missing: (n,) bool.
-        form: How the values were read.
+        reading: How the values were read.
         n_resized: How many predictions were resized.
         digest: The content digest of the samples.
     """
@@ -49,7 +49,7 @@ class Tally:
     counts: Counts
     map_counts: Counts
     missing: NDArray[np.bool_]
-    form: Form
+    reading: Reading
     n_resized: int
     digest: str
 
@@ -96,8 +96,14 @@ def tally(
     _check_ids(target, submission, policy, problems)
     present = [item for item in target.items if item.id in submission.ids]
     joints, seen = _count_all(target, present, submission, policy, jobs, progress, problems)
+    try:
+        reading = decide(seen, target.classes, asked=policy.form)
+    except SegbenchError as error:
+        if problems and seen.kinds:
+            problems.add("values in no known form", str(error))
+        elif not problems:
+            raise SegbenchError(f"{submission.origin}: {error}", problems=error.problems) from error
     problems.raise_if_any(f"{submission.origin}: the predictions were not scored")
-    reading = decide(seen, target.classes, asked=policy.form)
     class_index = {label.id: i for i, label in enumerate(target.classes)}
     column = {value: class_index[c] for value, c in reading.class_of.items() if c in class_index}
     n_classes = len(target.classes)
@@ -121,7 +127,7 @@ def tally(
         counts=_with_missing(matrices, missing, worst_counts),
         map_counts=_with_missing(matrices, missing, worst_map),
         missing=missing,
-        form=reading.form,
+        reading=reading,
         n_resized=sum(joint.resized for joint in joints.values()),
         digest=target.digest or digest(lines),
     )
@@ -229,3 +235,26 @@ def resize_nearest(codes: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
     rows = ((np.arange(height) + 0.5) * codes.shape[0] / height).astype(np.intp)
     columns = ((np.arange(width) + 0.5) * codes.shape[1] / width).astype(np.intp)
     return codes[rows[:, np.newaxis], columns]
+
+
+def label_maps(
+    target: Target, submission: Submission, reading: Reading, *, policy: Policy
+) -> Callable[[str], NDArray[np.uint8] | None]:
+    """A function that reads one sample's prediction again, as class ids at the reference's size.
+
+    It returns HxW uint8, or None for a sample without a prediction.
+    """
+    sizes = {item.id: item.size for item in target.items}
+
+    def label_map(identifier: str) -> NDArray[np.uint8] | None:
+        if identifier not in submission.ids:
+            return None
+        size = sizes[identifier]
+        decoded = submission.decode(
+            identifier, size, any_size=policy.resize == "nearest", threshold=policy.threshold
+        )
+        lookup = [reading.class_of.get(value, IGNORE_ID) for value in decoded.values]
+        ids = np.array(lookup, dtype=np.uint8)[decoded.codes]
+        return resize_nearest(ids, size)
+
+    return label_map

@@ -1,0 +1,75 @@
+"""`segbench`: the table of commands, and how errors reach a person.
+
+Exit codes: 0 done, 1 the input was refused, 2 the command line was wrong.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from segbench._version import __version__
+from segbench.commands import (
+    audit,
+    check,
+    datasets,
+    demo,
+    evaluate,
+    measures,
+    new_dataset,
+    predict,
+    prepare,
+)
+from segbench.errors import SegbenchError
+
+app = typer.Typer(
+    name="segbench",
+    help="Datasets, baselines, exact scores and an honest leaderboard for image segmentation.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: rich alone would double the time of --help
+    add_completion=False,
+)
+
+app.command("prepare")(prepare.prepare)
+app.command("predict")(predict.predict)
+app.command("evaluate")(evaluate.evaluate)
+app.command("demo")(demo.demo)
+app.add_typer(datasets.app, name="datasets")
+app.command("check")(check.check)
+app.command("audit")(audit.audit)
+app.command("new-dataset")(new_dataset.new_dataset)
+app.command("measures")(measures.measures)
+
+
+def _version(*, asked: bool) -> None:
+    if asked:
+        print(f"segbench {__version__}")  # noqa: T201  what the option is for
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line; a refusal is printed without a traceback."""
+    try:
+        app()
+    except SegbenchError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201  the command line speaks
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted; nothing half-made was left", file=sys.stderr)  # noqa: T201
+        sys.exit(130)
+    except BrokenPipeError:  # `segbench datasets | head`
+        sys.stderr.close()
+        sys.exit(0)

@@ -1,0 +1,75 @@
+"""What all commands share when they speak: tables and notes on stdout, progress on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+Update = Callable[[str, int, int], None]
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A rich console; piped output is never wrapped or coloured."""
+    from rich.console import Console  # noqa: PLC0415
+
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(
+        stderr=stderr, highlight=False, width=None if stream.isatty() else 140, soft_wrap=False
+    )
+
+
+def show(what: RenderableType) -> None:
+    """Print a table or rich text."""
+    console().print(what)
+
+
+def say(text: str = "") -> None:
+    """Print a line as it is."""
+    print(text)  # noqa: T201  the command line speaks
+
+
+def note(text: str) -> None:
+    """Print a line beside the results, on stderr."""
+    print(text, file=sys.stderr)  # noqa: T201  as above
+
+
+def say_json(value: object) -> None:
+    """Print machine-readable output."""
+    say(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+@contextlib.contextmanager
+def progress_bar() -> Iterator[Update]:
+    """A progress bar on a terminal's stderr; silent elsewhere. Call it with (what, done, of)."""
+    if not sys.stderr.isatty():
+        yield lambda _what, _done, _of: None
+        return
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console(stderr=True), transient=True) as bar:
+        tasks = {}
+
+        def update(what: str, done: int, of: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=of)
+            bar.update(tasks[what], completed=done, total=of)
+
+        yield update

@@ -1,0 +1,1 @@
+"""Methods that make predictions: recipes in `baselines/` and the code that follows them."""

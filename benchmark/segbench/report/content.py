@@ -1,0 +1,291 @@
+"""What the report says of an evaluation: plain values for the template, worked out in one place."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from segbench._version import __version__
+from segbench.masks.labels import Rgb
+from segbench.measures import ALL, TABLE, Definition, Measure
+from segbench.report import charts, distributions
+from segbench.report.gallery import Group, Predictions, gallery
+from segbench.report.pictures import class_colours
+from segbench.report.view import MAIN, View, by_name, short_title
+from segbench.scoring.evaluate import SIZE, Evaluation
+from segbench.scoring.scores import Score
+from segbench.statistics.bootstrap import FEW_UNITS
+
+MAX_LINES = 30
+"""More subgroups than this and there is no chart of them; the table holds all."""
+
+_MAX_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A line of a table: what it is about, and the scores in its columns (None: not defined)."""
+
+    name: str
+    detail: str = ""
+    scores: tuple[Score | None, ...]
+
+    @property
+    def n(self) -> int:
+        """Images with a defined value."""
+        return min((score.n for score in self.scores if score is not None), default=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Scores by line and column; `drawn` says how many columns are drawn beside the numbers."""
+
+    caption: str
+    subject: str
+    columns: tuple[str, ...]
+    lines: tuple[Line, ...]
+    drawn: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subgroup:
+    """A column of the dataset, with the main scores of each of its values."""
+
+    column: str
+    lines: tuple[Line, ...]
+    chart: str  # "" where there are too many values
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """Everything on the page."""
+
+    dataset: str
+    selection: str
+    origin: str
+    facts: tuple[tuple[str, str], ...]
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+    main: Measure
+    headlines: tuple[tuple[str, Score], ...]
+    tables: tuple[Table, ...]
+    distributions: tuple[distributions.Chart, ...]
+    gallery: tuple[Group, ...]
+    legend: tuple[tuple[str, Rgb], ...]  # empty where outlines are drawn
+    subgroups: tuple[Subgroup, ...]
+    details: tuple[tuple[Definition, tuple[Score, ...]], ...]
+    command: str
+
+
+def describe(evaluation: Evaluation, predictions: Predictions | None) -> Content:
+    """All that the page says; reads only the samples that are shown."""
+    view = View.of(evaluation)
+    target, table = evaluation.target, evaluation.table
+    return Content(
+        dataset=f"{target.name}@{target.version}",
+        selection=_selection(evaluation),
+        origin=_folder_name(evaluation.origin),
+        facts=_facts(view),
+        warnings=_warnings(evaluation),
+        notes=evaluation.notes,
+        main=view.main,
+        headlines=_headlines(view),
+        tables=(_one_class(view),) if view.binary else (_all_classes(view), _each_class(view)),
+        distributions=distributions.of_one_class(view)
+        if view.binary
+        else distributions.of_classes(view),
+        gallery=gallery(
+            target.items,
+            target.classes,
+            {"Dice": view.per_image("dice"), "IoU": view.per_image("iou")},
+            predictions,
+            missing=table.missing,
+        ),
+        legend=() if view.binary else _legend(view),
+        subgroups=tuple(_subgroup(view, column) for column in evaluation.subgroups),
+        details=tuple(
+            (definition, tuple(s for s in evaluation.scores if s.measure.key == definition.key))
+            for definition in TABLE
+        ),
+        command=_command(evaluation),
+    )
+
+
+def _selection(evaluation: Evaluation) -> str:
+    target = evaluation.target
+    if target.fold is None:
+        return "all samples" if _is_bare(evaluation) else f"{target.split} split"
+    return f"fold {target.fold}" + ("" if target.split == "test" else f" ({target.split})")
+
+
+def _is_bare(evaluation: Evaluation) -> bool:
+    """Whether the references came without a dataset."""
+    return not evaluation.target.digest
+
+
+def _folder_name(origin: str) -> str:
+    """The last part of a path; where it lies on somebody's disk is left out."""
+    name = re.split(r"[\\/]", origin.rstrip("\\/"))[-1]
+    return Path(origin).resolve().name if name in {"", ".", ".."} else name
+
+
+def _facts(view: View) -> tuple[tuple[str, str], ...]:
+    evaluation = view.evaluation
+    table = evaluation.table
+    chosen = [table.class_names.index(label.name) for label in view.objects]
+    present = (table.counts.tp + table.counts.fp + table.counts.fn)[:, chosen].any(axis=1)
+    facts: dict[str, object] = {
+        "Images": len(table),
+        "Groups of images": table.n_groups,
+        "Empty in both masks": int((~present).sum()),
+        "Missing predictions": evaluation.n_missing,
+        "Predictions read as": evaluation.form,
+        "Classes": ", ".join(label.name for label in evaluation.target.classes),
+        "Content digest": evaluation.digest[:12],
+        "segbench": __version__,
+    }
+    return tuple((name, str(value)) for name, value in facts.items())
+
+
+def _warnings(evaluation: Evaluation) -> tuple[str, ...]:
+    target, table = evaluation.target, evaluation.table
+    found: list[str] = []
+    origins = {str(item.columns.get("origin", "")) for item in target.items}
+    if "synthetic" in " ".join([target.name, *origins]).casefold():
+        found.append("SYNTHETIC data, drawn by a program: it says nothing about real images.")
+    if table.n_groups == 1:
+        found.append("All images are of one group: there are no intervals.")
+    elif table.n_groups < FEW_UNITS:
+        found.append(
+            f"Only {table.n_groups} groups of images: intervals from fewer than {FEW_UNITS} are "
+            f"too narrow."
+        )
+    if evaluation.n_missing:
+        ids = [i.id for i, gone in zip(target.items, table.missing, strict=True) if gone]
+        more = f" and {len(ids) - _MAX_NAMED} more" if len(ids) > _MAX_NAMED else ""
+        found.append(
+            f"{len(ids)} of {len(table)} predictions are missing and score the worst value: "
+            f"{', '.join(ids[:_MAX_NAMED])}{more}."
+        )
+    if evaluation.n_resized:
+        found.append(
+            f"{evaluation.n_resized} of {len(table)} predictions had another size than their image "
+            f"and were resized (nearest neighbour)."
+        )
+    return tuple(found)
+
+
+def _headlines(view: View) -> tuple[tuple[str, Score], ...]:
+    where = view.label, view.main.over
+    names = {"dice": "Dice", "iou": "IoU", "precision": "Precision", "recall": "Recall"}
+    return tuple((name, view.scores[key, *where]) for key, name in names.items())
+
+
+def _one_class(view: View) -> Table:
+    lines: list[Line] = []
+    for definition in TABLE:
+        label = view.label if definition.per_class is not None else ALL
+        pair = tuple(view.scores.get((definition.key, label, o)) for o in ("images", "dataset"))
+        detail = "" if label == view.label else "of the whole map"
+        lines.append(Line(name=short_title(definition), detail=detail, scores=pair))
+    return Table(
+        caption=f"Class {view.label}: the mean of the images' values, and one value from the "
+        f"pixels of all images pooled.",
+        subject="Measure",
+        columns=("Mean over images", "Pooled"),
+        lines=tuple(lines),
+        drawn=2,
+    )
+
+
+def _all_classes(view: View) -> Table:
+    columns = ((view.label, "classes"), (ALL, "images"), (ALL, "dataset"))
+    found = [(d, tuple(view.scores.get((d.key, *c)) for c in columns)) for d in TABLE]
+    which = "all" if view.label == ALL else "the foreground"
+    return Table(
+        caption=f"The mean over {which} classes of each class's pooled value, and measures of the "
+        f"whole label map.",
+        subject="Measure",
+        columns=(f"Mean over {which} classes", "Whole map, mean over images", "Whole map, pooled"),
+        lines=tuple(Line(name=short_title(d), scores=scores) for d, scores in found if any(scores)),
+        drawn=1,
+    )
+
+
+def _each_class(view: View) -> Table:
+    columns = (("dice", "images"), ("dice", "dataset"), ("iou", "images"), ("iou", "dataset"))
+    table = view.evaluation.table
+    share = table.counts.reference.sum(axis=0) / max(1, int(table.counts.total[:, 0].sum()))
+    return Table(
+        caption="Each class. Images in which a class is in neither mask are left out of its mean.",
+        subject="Class",
+        columns=("Dice, mean over images", "Dice, pooled", "IoU, mean over images", "IoU, pooled"),
+        lines=tuple(
+            Line(
+                name=name,
+                detail=f"{share[i]:.2%} of the reference",
+                scores=tuple(view.scores.get((key, name, over)) for key, over in columns),
+            )
+            for i, name in enumerate(table.class_names)
+        ),
+        drawn=2,
+    )
+
+
+def _legend(view: View) -> tuple[tuple[str, Rgb], ...]:
+    colours = class_colours(view.evaluation.target.classes)
+    return tuple((label.name, colours[label.id]) for label in view.objects)
+
+
+def _subgroup(view: View, column: str) -> Subgroup:
+    groups = view.evaluation.subgroups[column]
+    lines: list[Line] = []
+    for value, scores in groups.items():
+        named = by_name(scores)
+        pair = tuple(named[key, view.label, view.main.over] for key in (MAIN, "iou"))
+        detail = _range_of_sizes(pair[0]) if column == SIZE else ""
+        lines.append(Line(name=value, detail=detail, scores=pair))
+    chart = ""
+    if len(lines) <= MAX_LINES:
+        whole = view.scores[MAIN, view.label, view.main.over].value
+        entries = [(ln.name, s.value, *s.ci95) for ln in lines if (s := ln.scores[0]) is not None]
+        chart = charts.forest(
+            entries,
+            key=f"g{list(view.evaluation.subgroups).index(column)}",
+            label=f"Dice by {column}: " + "; ".join(_spoken(*entry) for entry in entries),
+            x_label="Dice with 95 % interval; dashed: all images",
+            line=whole,
+        )
+    return Subgroup(column=column, lines=tuple(lines), chart=chart)
+
+
+def _spoken(name: str, value: float, low: float, high: float) -> str:
+    return " ".join((name, *charts.numbers(value, low, high)))
+
+
+def _range_of_sizes(score: Score) -> str:
+    """The share of the image that a size stands for, from where the signature says it."""
+    match = re.search(r"\|where:size=[a-z]+\(([\d.]+),([\d.]+)\]", score.signature)
+    return "" if match is None else f"{float(match[1]):.1%} to {float(match[2]):.1%} of the image"
+
+
+def _command(evaluation: Evaluation) -> str:
+    """The command line that computes the same; the folders are the reader's own."""
+    target = evaluation.target
+    words = ["segbench", "evaluate", "--predictions", "PREDICTIONS"]
+    if _is_bare(evaluation):
+        words += ["--references", "REFERENCES"]
+    else:
+        words += ["--dataset", target.name, "--split", target.split]
+        words += [] if target.fold is None else ["--fold", str(target.fold)]
+    for column in evaluation.subgroups:
+        words += [] if column == SIZE else ["--by", column]
+    words += ["--missing", "worst"] if evaluation.n_missing else []
+    words += ["--resize", "nearest"] if evaluation.n_resized else []
+    empty = evaluation.scores[0].measure.empty
+    words += [] if empty == "nan" else ["--empty", empty]
+    if cut := re.search(r"\|cut:([\d.e-]+)\|", evaluation.scores[0].signature):
+        words += ["--threshold", cut[1]]
+    return shlex.join(words)

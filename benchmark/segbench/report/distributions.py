@@ -1,0 +1,83 @@
+"""How the images' values spread, measure by measure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segbench.measures import ALL, TABLE, Definition
+from segbench.report import charts
+from segbench.report.view import MAIN, View, short_title
+
+Floats = NDArray[np.float64]
+
+MAX_CLASSES = 30
+"""Of more classes than this the lowest are drawn; the tables hold all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """An SVG with its caption."""
+
+    title: str
+    summary: str
+    svg: str
+
+
+def of_one_class(view: View) -> tuple[Chart, ...]:
+    """A histogram per measure; the thresholded IoU would only repeat the IoU."""
+    drawn = [d for d in TABLE if not d.takes_threshold]
+    labels = [view.label if d.per_class is not None else ALL for d in drawn]
+    return tuple(_histogram(view, d, label) for d, label in zip(drawn, labels, strict=True))
+
+
+def of_classes(view: View) -> tuple[Chart, ...]:
+    """A line per class for each measure of objects, then histograms of the whole map's measures."""
+    names = _classes_to_draw(view)
+    drawn = [d for d in TABLE if d.family == "object" and not d.takes_threshold]
+    whole = [d for d in TABLE if d.whole_map is not None]
+    return (
+        *(_boxes(view, definition, names) for definition in drawn),
+        *(_histogram(view, definition, ALL) for definition in whole),
+    )
+
+
+def _classes_to_draw(view: View) -> list[str]:
+    names = [label.name for label in view.objects]
+    if len(names) <= MAX_CLASSES:
+        return names
+    pooled = {name: view.scores[MAIN, name, "dataset"].value for name in names}
+    defined = [name for name in names if not math.isnan(pooled[name])]
+    lowest = set(sorted(defined, key=pooled.__getitem__)[:MAX_CLASSES])
+    return [name for name in names if name in lowest]
+
+
+def _histogram(view: View, definition: Definition, label: str) -> Chart:
+    values = view.of_class(definition.key, label)
+    title = short_title(definition) + (", whole map" if label == ALL else "")
+    summary = _summary(values)
+    key = f"h-{definition.key}"
+    svg = charts.histogram(values, key=key, label=f"{title} of the images: {summary}")
+    return Chart(title=title, summary=summary, svg=svg)
+
+
+def _boxes(view: View, definition: Definition, names: list[str]) -> Chart:
+    rows = [(name, view.of_class(definition.key, name)) for name in names]
+    title = short_title(definition)
+    summary = "images in which a class is in either mask"
+    if len(names) < len(view.objects):
+        summary = f"the {len(names)} of {len(view.objects)} classes with the lowest pooled Dice"
+    spoken = "; ".join(f"{name}: {_summary(values)}" for name, values in rows)
+    svg = charts.boxes(rows, key=f"b-{definition.key}", label=f"{title} by class. {spoken}")
+    return Chart(title=title, summary=summary, svg=svg)
+
+
+def _summary(values: Floats) -> str:
+    defined = values[~np.isnan(values)]
+    if not len(defined):
+        return "undefined for all images"
+    first, median, third = np.quantile(defined, (0.25, 0.5, 0.75))
+    return f"median {median:.3f}, quartiles {first:.3f} to {third:.3f}"

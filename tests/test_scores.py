@@ -1,0 +1,357 @@
+"""Scores against scikit-learn, against literal definitions, and the rules of the contract."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import segbench
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from segbench import measures
+from segbench.confusion import Counts, joint_histogram, worst_counts, worst_map
+from segbench.measures import DEFINITIONS, TABLE, Measure, grid, parse
+from segbench.scoring.scores import score_table
+from segbench.scoring.tally import Policy
+from segbench.statistics import bootstrap
+from sklearn import metrics
+
+label_maps = hnp.arrays(np.uint8, (6, 7), elements=st.integers(0, 255))
+CLASSES = [f"c{i}" for i in range(19)]
+
+
+def random_maps(seed: int, n: int, *, classes: int = 19) -> tuple[list, list]:
+    """Blocky label maps with an ignored region, and predictions that agree in part."""
+    rng = np.random.default_rng(seed)
+    references, predictions = [], []
+    for _ in range(n):
+        blocks = rng.integers(0, classes, (6, 8), dtype=np.uint8)
+        reference = np.kron(blocks, np.ones((8, 8), np.uint8))
+        noise = rng.random(reference.shape) < 0.3
+        prediction = np.where(noise, rng.integers(0, classes, reference.shape), reference)
+        reference[rng.random(reference.shape) < 0.1] = 255
+        references.append(reference)
+        predictions.append(prediction.astype(np.uint8))
+    return references, predictions
+
+
+def from_sklearn(key: str, truth: np.ndarray, guess: np.ndarray, label: int | None) -> float:
+    """The literal outside definition of a measure on flat arrays of valid pixels."""
+    one = (truth == label, guess == label)
+    match key, label:
+        case "iou", _:
+            return metrics.jaccard_score(*one)
+        case "dice", _:
+            return metrics.f1_score(*one)
+        case "precision", _:
+            return metrics.precision_score(*one)
+        case "recall", _:
+            return metrics.recall_score(*one)
+        case "specificity", _:
+            return metrics.recall_score(~one[0], ~one[1])
+        case "balanced_accuracy", _:
+            return metrics.balanced_accuracy_score(*one)
+        case "accuracy", None:
+            return metrics.accuracy_score(truth, guess)
+        case "accuracy", _:
+            return metrics.accuracy_score(*one)
+        case "mcc", None:
+            return metrics.matthews_corrcoef(truth, guess)
+        case "mcc", _:
+            return metrics.matthews_corrcoef(*one)
+        case "kappa", None:
+            return metrics.cohen_kappa_score(truth, guess)
+        case "kappa", _:
+            return metrics.cohen_kappa_score(*one)
+        case "fwiou", None:
+            present = np.unique(truth)
+            ious = metrics.jaccard_score(truth, guess, labels=present, average=None)
+            return float(np.sum(ious * [np.mean(truth == p) for p in present]))
+    raise AssertionError(key)
+
+
+BY_SKLEARN = [k for k in DEFINITIONS if k not in {"volume_similarity", "thresholded_iou"}]
+
+
+@pytest.mark.parametrize("key", BY_SKLEARN)
+def test_pooled_and_per_image_equal_scikit_learn(key):
+    references, predictions = random_maps(7, 3)
+    result = segbench.evaluate(predictions, references=references, class_names=CLASSES)
+    valid = [(r[r != 255], p[r != 255]) for r, p in zip(references, predictions, strict=True)]
+    truth, guess = (np.concatenate(side) for side in zip(*valid, strict=True))
+    labels = [0, 7, 18] if DEFINITIONS[key].per_class else []
+    labels += [None] if DEFINITIONS[key].whole_map else []
+    for label in labels:
+        name = "all" if label is None else CLASSES[label]
+        pooled = result.score(key, name, "dataset").value
+        assert pooled == pytest.approx(from_sklearn(key, truth, guess, label), abs=1e-12)
+        images = result.table.per_image(result.score(key, name).measure)
+        expected = [from_sklearn(key, *pair, label) for pair in valid]
+        np.testing.assert_allclose(images, expected, rtol=0, atol=1e-12)
+        assert result.score(key, name).value == pytest.approx(np.mean(expected), abs=1e-12)
+
+
+def test_means_over_classes_equal_scikit_learn():
+    references, predictions = random_maps(3, 2)
+    result = segbench.evaluate(predictions, references=references, class_names=CLASSES)
+    truth, guess = (np.concatenate([m.ravel() for m in maps]) for maps in (references, predictions))
+    truth, guess = truth[truth != 255], guess[truth != 255]
+    macro = metrics.jaccard_score(truth, guess, average="macro")
+    assert result.score("iou", "all", "classes").value == pytest.approx(macro, abs=1e-12)
+
+
+@given(label_maps, label_maps)
+def test_joint_histogram_is_the_count_of_pairs(reference, prediction):
+    expected = np.zeros((256, 256), np.int64)
+    for pair in zip(reference.ravel(), prediction.ravel(), strict=True):
+        expected[pair] += 1
+    np.testing.assert_array_equal(joint_histogram(reference, prediction), expected)
+
+
+def test_joint_histogram_refuses_other_shapes_and_types():
+    with pytest.raises(ValueError, match="differ"):
+        joint_histogram(np.zeros((2, 3), np.uint8), np.zeros((3, 2), np.uint8))
+    with pytest.raises(ValueError, match="expected uint8"):
+        joint_histogram(np.zeros((2, 3), np.int64), np.zeros((2, 3), np.int64))
+
+
+small_maps = hnp.arrays(np.uint8, (4, 4), elements=st.integers(0, 2))
+
+
+@given(st.lists(st.tuples(small_maps, small_maps), min_size=2, max_size=4))
+def test_counts_add(pairs):
+    parts = [Counts.of(joint_histogram(r, p)[:3, :3]) for r, p in pairs]
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    whole = Counts.of(sum(joint_histogram(r, p)[:3, :3] for r, p in pairs))
+    for a, b in zip(total, whole, strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(total.total, 16 * len(pairs))
+
+
+def binary(reference: int, prediction: int, both: int, of: int = 100) -> Counts:
+    """Counts of the class alone, from areas."""
+    counts = (both, prediction - both, reference - both, of - reference - prediction + both)
+    return Counts(*(np.array([c]) for c in counts))
+
+
+BOTH_EMPTY, MISSED, FALSE_ALARM = binary(0, 0, 0), binary(9, 0, 0), binary(0, 9, 0)
+OBJECT = [d for d in TABLE if d.family == "object"]
+
+
+@pytest.mark.parametrize("definition", OBJECT, ids=lambda d: d.key)
+@pytest.mark.parametrize("empty", ["nan", "1", "0"])
+def test_empty_rule_of_objects(definition, empty):
+    measure = Measure(key=definition.key, label="x", over="images", empty=empty)
+    (both,) = measures.values(measure, BOTH_EMPTY)
+    assert math.isnan(both) if empty == "nan" else both == float(empty)
+    assert measures.values(measure, MISSED) == definition.worst == 0
+    assert measures.values(measure, FALSE_ALARM) == 0
+
+
+def test_an_absent_class_is_an_agreement():
+    def value(key: str, counts: Counts) -> float:
+        return measures.values(Measure(key=key, label="x", over="images"), counts)[0]
+
+    assert value("accuracy", BOTH_EMPTY) == 1
+    assert value("accuracy", FALSE_ALARM) == 0.91
+    assert value("specificity", BOTH_EMPTY) == 1
+    assert value("specificity", FALSE_ALARM) == 0.91
+    assert value("specificity", binary(100, 100, 100)) != value("specificity", BOTH_EMPTY)
+    for key in ("mcc", "kappa"):
+        assert math.isnan(value(key, BOTH_EMPTY)), key
+        assert math.isnan(value(key, binary(100, 100, 100))), key
+        assert value(key, MISSED) == 0, key
+        assert value(key, FALSE_ALARM) == 0, key
+        assert value(key, binary(9, 9, 9)) == 1, key
+
+
+@given(small_maps, small_maps)
+def test_mcc_and_kappa_of_a_class_are_those_of_the_two_class_map(reference, prediction):
+    counts = Counts.of(joint_histogram(reference & 1, prediction & 1)[:2, :2])
+    for key in ("mcc", "kappa", "accuracy"):
+        definition = DEFINITIONS[key]
+        per_class, whole = definition.per_class(counts), definition.whole_map(counts)
+        np.testing.assert_allclose(per_class, np.repeat(whole, 2), atol=1e-12)
+
+
+@given(small_maps)
+def test_no_prediction_can_score_worse_than_a_missing_one(reference):
+    pixels = np.bincount(reference.ravel(), minlength=3)
+    worst = worst_counts(pixels)
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        guess = rng.integers(0, 3, reference.shape).astype(np.uint8)
+        counts = Counts.of(joint_histogram(reference, guess)[:3, :3])
+        assert (counts.tp >= worst.tp).all()
+        assert (counts.fp <= worst.fp).all()
+        assert (counts.fn <= worst.fn).all()
+    a_map = worst_map(pixels)
+    assert a_map.tp.sum() == 0
+    assert a_map.predicted.sum() == reference.size
+    assert (a_map.tn >= 0).all()
+
+
+any_measure = st.builds(
+    lambda key, label, over, empty, threshold: (key, label, over, empty, threshold),
+    st.sampled_from(list(DEFINITIONS)),
+    st.sampled_from(["lesion", "all", "foreground", "class 1", "Atypical_nevus-2.b"]),
+    st.sampled_from(["images", "dataset", "classes"]),
+    st.sampled_from(["nan", "1", "0"]),
+    st.floats(0, 1),
+)
+
+
+@given(any_measure)
+@settings(max_examples=500)
+def test_parse_is_the_inverse_of_str(parts):
+    key, label, over, empty, threshold = parts
+    cut = threshold if DEFINITIONS[key].takes_threshold else None
+    try:
+        measure = Measure(key=key, label=label, over=over, empty=empty, threshold=cut)
+    except segbench.SegbenchError:
+        return
+    assert parse(str(measure)) == measure
+
+
+def test_every_measure_of_the_grid_parses_back_and_is_there_once():
+    found = grid(["background", "lesion"], has_background=True)
+    assert len(set(found)) == len(found)
+    assert [parse(str(m)) for m in found] == found
+    legal = {(m.over, m.label) for m in found}
+    assert legal == {
+        ("images", "background"),
+        ("images", "lesion"),
+        ("dataset", "background"),
+        ("dataset", "lesion"),
+        ("classes", "all"),
+        ("classes", "foreground"),
+        ("images", "all"),
+        ("dataset", "all"),
+    }
+    whole = {m.key for m in found if m.of_map()}
+    assert whole == {"accuracy", "kappa", "fwiou", "mcc"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "dicee|class:x|over:images",
+        "dice|over:images",
+        "dice|class:x",
+        "dice|class:x|over:pixels",
+        "dice|class:x|over:images|empty:2",
+        "dice|class:x|over:images|threshold:0.5",
+        "dice|class:all|over:images",
+        "fwiou|class:x|over:images",
+        "thresholded_iou|class:x|over:dataset",
+        "thresholded_iou|class:x|over:images|threshold:high",
+        "dice|class:x|over:images|over:images",
+        "dice|class:<b>|over:images",
+    ],
+)
+def test_parse_refuses_what_is_no_measure(text):
+    with pytest.raises(segbench.SegbenchError):
+        parse(text)
+
+
+def test_the_signature_is_the_contracts():
+    references, predictions = random_maps(1, 2)
+    result = segbench.evaluate(predictions, references=references, class_names=CLASSES)
+    score = result.score("dice", "c3")
+    digest = result.digest
+    assert score.signature == (
+        f"dice|class:c3|over:images|empty:nan|ignore:255|data:arrays@0/all#{digest[:6]}"
+        f"|v:{segbench.__version__}"
+    )
+
+
+def test_thresholded_iou_is_the_iou_or_nothing():
+    truth = np.zeros((1, 10), np.uint8)
+    truth[0, :5] = 1
+    good, poor = truth.copy(), truth.copy()
+    good[0, 0], poor[0, :2] = 0, 0  # IoU .8 and .6
+    result = segbench.evaluate([good, poor], references=[truth, truth])
+    assert result.score("thresholded_iou").value == 0.4
+    assert "|threshold:0.65|" in result.score("thresholded_iou").signature
+
+
+def test_missing_predictions_are_refused_or_the_worst():
+    references, predictions = random_maps(2, 3, classes=2)
+    part = {"000000": predictions[0], "000002": predictions[2]}
+    with pytest.raises(segbench.SegbenchError, match=r"000001[\s\S]*--missing worst"):
+        segbench.evaluate(part, references=references)
+    result = segbench.evaluate(part, references=references, policy=Policy(missing="worst"))
+    whole = segbench.evaluate(predictions, references=references)
+    assert result.n_missing == 1
+    dice = result.table.per_image(result.score("dice").measure)
+    assert dice[1] == 0
+    expected = (whole.table.per_image(whole.score("dice").measure)[[0, 2]].sum()) / 3
+    assert result.score("dice").value == pytest.approx(expected, abs=1e-15)
+    assert result.score("mcc", "all").value < whole.score("mcc", "all").value
+    assert result.table.per_image(result.score("kappa", "all").measure)[1] == -1
+    assert result.score("iou", over="dataset").value < whole.score("iou", over="dataset").value
+    assert "|missing:worst|" in result.score("dice").signature
+
+
+# --- intervals ------------------------------------------------------------------------------------
+
+
+def test_bootstrap_is_the_literal_one():
+    """Resample groups one by one, pool their images, and compute each measure from scratch."""
+    references, predictions = random_maps(5, 7, classes=3)
+    names = ["background", "a", "b"]
+    result = segbench.evaluate(predictions, references=references, class_names=names)
+    groups = np.array(["g0", "g0", "g1", "g2", "g2", "g2", "g3"])
+    table = result.table.take(np.ones(7, dtype=bool))
+    object.__setattr__(table, "groups", groups)
+    wanted = [
+        parse("dice|class:a|over:images"),
+        parse("iou|class:b|over:dataset"),
+        parse("iou|class:all|over:classes"),
+        parse("kappa|class:all|over:dataset"),
+    ]
+    scores = score_table(table, wanted, dict.fromkeys(wanted, ""), n_resamples=200, seed=3)
+    per_image = table.per_image(wanted[0])
+    replicates = []
+    for row in np.concatenate(list(bootstrap.weights(4, n_resamples=200, seed=3))):
+        chosen = [
+            i
+            for unit, times in enumerate(row)
+            for _ in range(int(times))
+            for i in np.flatnonzero(groups == f"g{unit}")
+        ]
+        pooled = table.counts[np.array(chosen)].sum()
+        by_class = measures.iou(pooled)
+        kappa = measures.map_kappa(pooled)
+        replicates.append([np.mean(per_image[chosen]), by_class[2], by_class.mean(), kappa])
+    low, high = np.quantile(np.array(replicates), (0.025, 0.975), axis=0)
+    np.testing.assert_allclose([s.ci95[0] for s in scores], low, atol=1e-12)
+    np.testing.assert_allclose([s.ci95[1] for s in scores], high, atol=1e-12)
+
+
+def test_weights_draw_as_many_units_as_there_are_and_follow_the_seed():
+    first = np.concatenate(list(bootstrap.weights(13, n_resamples=2500, seed=1)))
+    again = np.concatenate(list(bootstrap.weights(13, n_resamples=2500, seed=1)))
+    other = np.concatenate(list(bootstrap.weights(13, n_resamples=2500, seed=2)))
+    assert first.shape == (2500, 13)
+    assert (first.sum(axis=1) == 13).all()
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+    # each unit is drawn once on average; 5 standard errors of a mean of 2500 binomials
+    np.testing.assert_allclose(first.mean(axis=0), 1, atol=5 * math.sqrt((12 / 13) / 2500))
+
+
+def test_undefined_values_leave_the_mean_and_are_counted():
+    empty, full = np.zeros((4, 4), np.uint8), np.ones((4, 4), np.uint8)
+    half = np.repeat([[0, 1]], 8, axis=0).reshape(4, 4).astype(np.uint8)
+    result = segbench.evaluate([empty, half, full], references=[empty, half, half])
+    dice = result.score("dice")
+    assert dice.n == 2
+    assert dice.value == pytest.approx((1 + 2 / 3) / 2)
+    assert result.score("dice", over="dataset").n == 3
+    assert list(result.subgroups["size"]) == ["empty", "small"]
+    assert math.isnan(result.subgroups["size"]["empty"][0].ci95[0])
