@@ -117,7 +117,9 @@ def test_foreground_probabilities_are_cut_above_the_threshold():
 
 
 def test_class_probabilities_take_the_largest_channel():
-    soft = np.stack([np.full((2, 2), 0.3), np.array([[0.1, 0.6], [0.2, 0.3]]), np.full((2, 2), 0.4)])
+    soft = np.stack(
+        [np.full((2, 2), 0.3), np.array([[0.1, 0.6], [0.2, 0.3]]), np.full((2, 2), 0.4)]
+    )
     expected = [[2, 1], [2, 2]]
     np.testing.assert_array_equal(stored(decode(npy(soft.astype("f4")), ".npy")), expected)
     both = npz(probabilities=soft, logits=soft * 9)

@@ -20,7 +20,6 @@ import threading
 import time
 import warnings
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -32,6 +31,10 @@ from hypothesis import strategies as st
 from segbench.errors import SegbenchError
 from segbench.prepare import kaggle, transfer
 from segbench.prepare.download import fetch, fetch_kaggle, file_name
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 DATA = bytes(range(256)) * 4000
 KEPT = transfer._CHUNK

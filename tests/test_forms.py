@@ -70,7 +70,9 @@ READ = [
 ]
 
 
-@pytest.mark.parametrize(("_name", "files", "classes", "form", "part"), READ, ids=[r[0] for r in READ])
+@pytest.mark.parametrize(
+    ("_name", "files", "classes", "form", "part"), READ, ids=[r[0] for r in READ]
+)
 def test_what_is_read(_name, files, classes, form, part):
     reading = decide(seen(*files), classes)
     assert reading.form is form
@@ -93,7 +95,9 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("_name", "files", "classes", "words"), REFUSED, ids=[r[0] for r in REFUSED])
+@pytest.mark.parametrize(
+    ("_name", "files", "classes", "words"), REFUSED, ids=[r[0] for r in REFUSED]
+)
 def test_what_is_refused(_name, files, classes, words):
     with pytest.raises(SegbenchError) as caught:
         decide(seen(*files), classes)

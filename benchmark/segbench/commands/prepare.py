@@ -15,9 +15,7 @@ def prepare(
     *,
     source: Annotated[
         str,
-        typer.Option(
-            "--source", help="A local .rar, .zip, .tar.*, an unpacked folder, or a URL."
-        ),
+        typer.Option("--source", help="A local .rar, .zip, .tar.*, an unpacked folder, or a URL."),
     ] = "",
     data: Data = None,
     card: CardPath = None,
@@ -59,7 +57,9 @@ def prepare(
     say(f"{made.name}@{made.version} {done}: {counts['samples']}{partly} samples ({splits})")
     say(f"  in      {made.root}")
     say(f"  digest  {made.info['content_digest'][:12]}")
-    say(f"  licence {made.info['licence']}; `segbench datasets show {made.name}` prints terms and citation")
+    say(
+        f"  licence {made.info['licence']}; `segbench datasets show {made.name}` prints terms and citation"
+    )
     where = f" --data {data}" if data else ""
     out = Path("predictions") / f"{made.name}-otsu"
     say(f"next: segbench predict otsu --dataset {made.name}{where} --out {out}")

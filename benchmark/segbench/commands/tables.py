@@ -141,7 +141,9 @@ def worst_images(result: Evaluation, label: str, n: int = N_WORST) -> list[tuple
     """The ids with the lowest Dice of a class, and their Dice."""
     values = result.table.per_image(result.score("dice", label).measure)
     ranked = sorted(
-        (float(v), item.id) for v, item in zip(values, result.target.items, strict=True) if v == v  # noqa: PLR0124  NaN
+        (float(v), item.id)
+        for v, item in zip(values, result.target.items, strict=True)
+        if v == v  # noqa: PLR0124  NaN
     )
     return [(identifier, value) for value, identifier in ranked[:n]]
 
@@ -162,7 +164,9 @@ def _subgroups(result: Evaluation, column: str, groups: dict[str, tuple[Score, .
     for name in ("images", "Dice", "95 % interval", "IoU", "95 % interval"):
         table.add_column(name, justify="right")
     for value, scores in groups.items():
-        found = {s.measure.key: s for s in scores if s.measure.label == label and s.measure.over == over}
+        found = {
+            s.measure.key: s for s in scores if s.measure.label == label and s.measure.over == over
+        }
         dice, iou = found["dice"], found["iou"]
         table.add_row(
             value, f"{dice.n}", number(dice.value), interval(dice), number(iou.value), interval(iou)
@@ -263,7 +267,10 @@ def measure_page(row: Definition) -> Table:
         ("key", row.key),
         ("measure", row.title),
         ("formula", row.formula),
-        ("range", f"{row.worst:g} (worst; a missing prediction with --missing worst) to {row.best:g}"),
+        (
+            "range",
+            f"{row.worst:g} (worst; a missing prediction with --missing worst) to {row.best:g}",
+        ),
         ("direction", row.direction),
         ("defined for", "; ".join(overs)),
         ("empty rule", EMPTY_RULES[row.family]),

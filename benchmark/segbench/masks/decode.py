@@ -260,9 +260,7 @@ def _few(count: int) -> None:
         )
 
 
-def _probabilities(
-    array: NDArray[np.floating], expected: Size | None, threshold: float
-) -> Decoded:
+def _probabilities(array: NDArray[np.floating], expected: Size | None, threshold: float) -> Decoded:
     if array.ndim == 4 and array.shape[1] == 1:  # noqa: PLR2004  nnU-Net's 2D export: Cx1xHxW
         array = array[:, 0]
     if array.ndim not in {2, 3}:

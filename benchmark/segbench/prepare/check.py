@@ -102,9 +102,7 @@ def _check_pixels(
     return lines
 
 
-def _check_digests(
-    dataset: PreparedDataset, lines: Mapping[str, str], problems: Problems
-) -> None:
+def _check_digests(dataset: PreparedDataset, lines: Mapping[str, str], problems: Problems) -> None:
     advice = "pixels, ids or splits are not those that were prepared: prepare again with --force"
     found: dict[str, tuple[object, str]] = {
         "content_digest": (dataset.info.get("content_digest"), digest(lines.values()))

@@ -6,11 +6,13 @@ import shutil
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from typing import Final, Protocol
+from typing import Final, Protocol, TYPE_CHECKING
 
 from segbench.errors import SegbenchError
 from segbench.prepare.members import AGAIN, BY_HAND, Limits, shown
+
+if TYPE_CHECKING:
+    from pathlib import Path, PurePosixPath
 
 Progress = Callable[[int, int], None]
 """Called with the bytes done and the bytes there are (of the archive, or of what it holds)."""

@@ -7,13 +7,15 @@ come through `Download`, because pooch starts every attempt anew and keeps nothi
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, cast, TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from segbench.errors import SegbenchError
 from segbench.prepare.kaggle import fetch_kaggle
 from segbench.prepare.transfer import AT_HAND, Transfer
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["fetch", "fetch_kaggle"]
 
@@ -53,7 +55,7 @@ def fetch(url: str, into: Path, *, sha256: str | None = None, progress: bool = F
             url,
             known_hash=f"sha256:{sha256.lower()}" if sha256 else None,
             fname=path.name,
-            path=into,
+            path=into.absolute(),
             downloader=cast("Any", transfer),  # pooch's own type names the arguments wrongly
         )
     except ValueError as error:  # how pooch says that the hash is wrong

@@ -13,11 +13,13 @@ import io
 import logging
 import os
 import re
-from collections.abc import Generator
 from pathlib import Path
-from typing import Final
+from typing import Final, TYPE_CHECKING
 
 from segbench.errors import SegbenchError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 _REFERENCE: Final = re.compile(
     r"(?P<owner>[A-Za-z0-9][\w-]*)/(?P<slug>[A-Za-z0-9][\w.-]*)(/versions/[1-9][0-9]*)?", re.ASCII

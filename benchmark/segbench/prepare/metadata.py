@@ -11,9 +11,7 @@ from segbench.catalog.card import ColumnFrom, Metadata, Table
 from segbench.errors import SegbenchError
 
 
-def read_fields(
-    source: Path, metadata: Metadata, ids: Iterable[str]
-) -> dict[str, dict[str, str]]:
+def read_fields(source: Path, metadata: Metadata, ids: Iterable[str]) -> dict[str, dict[str, str]]:
     """The source's columns for each id, in the card's order; "" where the source says nothing.
 
     Raises:
@@ -70,9 +68,7 @@ def _read(path: Path, table: Table) -> dict[str, dict[str, str]]:
     return found
 
 
-def _columns(
-    path: Path, identifier: str, table: Table, cells: Mapping[str, str]
-) -> dict[str, str]:
+def _columns(path: Path, identifier: str, table: Table, cells: Mapping[str, str]) -> dict[str, str]:
     values: dict[str, str] = {}
     for name, column in table.columns.items():
         if isinstance(column, ColumnFrom):

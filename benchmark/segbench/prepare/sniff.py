@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import tarfile
-from pathlib import Path
-from typing import Final
+from typing import Final, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 #: First bytes of the files people give or get where an archive was meant. `split zip` is the first
 #: piece of a zip in several files.

@@ -12,15 +12,15 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from segbench.errors import SegbenchError
 from segbench.prepare import sniff
 
 if TYPE_CHECKING:
+    from pathlib import Path
+    from collections.abc import Iterator
     import requests
     from rich.progress import Progress
 
@@ -155,9 +155,9 @@ class Transfer:
         """The note beside the part, where the part can be continued."""
         try:
             origin = _Origin(**json.loads(self._note.read_text("utf-8")))
+            fits = origin.total is None or self._size <= origin.total
         except (OSError, ValueError, TypeError):
             return None
-        fits = origin.total is None or self._size <= origin.total
         return origin if origin.url == url and origin.validator and self._size and fits else None
 
     def _receive(self, response: requests.Response, url: str, offset: int, bar: Progress) -> None:
@@ -168,15 +168,15 @@ class Transfer:
         total = _total(response, offset)
         chunks = response.iter_content(_CHUNK)
         first = next(chunks, b"")
-        if offset == 0:
-            if sniff.is_web_page(first):
-                raise SegbenchError(_web_page(url))
-            origin = _Origin(url=url, validator=_validator(response), total=total)
-            self._note.write_text(json.dumps(asdict(origin)), "utf-8")
+        if offset == 0 and sniff.is_web_page(first):
+            raise SegbenchError(_web_page(url))
         self._check_room(url, total, offset)
         task = bar.task_ids[0]
         bar.update(task, completed=offset, total=total)
         with self.part.open("ab" if offset else "wb") as file:
+            if offset == 0:  # only now is the part of an older file gone
+                origin = _Origin(url=url, validator=_validator(response), total=total)
+                self._note.write_text(json.dumps(asdict(origin)), "utf-8")
             for chunk in _and_then(first, chunks):
                 file.write(chunk)
                 bar.advance(task, len(chunk))
@@ -262,7 +262,7 @@ def _reason(error: Exception) -> str:
 def _web_page(url: str) -> str:
     return (
         f"{url}: a web page came in place of the file, most likely to sign in, to confirm the "
-        "download, or to say that it is gone. Nothing was kept. Open the address in a browser and "
+        "download, or to say that it is gone. It was not kept. Open the address in a browser and "
         f"download the file there. {AT_HAND}"
     )
 

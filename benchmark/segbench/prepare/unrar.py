@@ -15,11 +15,10 @@ import subprocess
 import sys
 import tempfile
 import zlib
-from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, Final
+from typing import IO, Any, Final, TYPE_CHECKING
 
 from segbench.errors import SegbenchError
 from segbench.prepare.contents import (
@@ -32,6 +31,9 @@ from segbench.prepare.contents import (
     write_file,
 )
 from segbench.prepare.members import Limits, Listing
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 _PROGRAM: Final = "7zz.exe" if sys.platform == "win32" else "7zz"
 #: From this version of the format on, a block marks the end of an archive. Without it, one that was

@@ -5,8 +5,7 @@ from __future__ import annotations
 import tarfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from pathlib import Path
-from typing import IO, Final, cast
+from typing import IO, Final, cast, TYPE_CHECKING
 
 from segbench.prepare.contents import (
     CHUNK,
@@ -18,6 +17,9 @@ from segbench.prepare.contents import (
     write_file,
 )
 from segbench.prepare.members import Limits, Listing
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Decompress = Callable[[IO[bytes]], AbstractContextManager[Readable]]
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import stat
 import struct
 import zipfile
-from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Final, TYPE_CHECKING
 
 from segbench.prepare.contents import Budget, Metered, Progress, damaged, reading, write_file
 from segbench.prepare.members import Limits, Listing
+
+if TYPE_CHECKING:
+    from pathlib import Path, PurePosixPath
 
 _ENCRYPTED: Final = 0x1 | 0x40 | 0x2000  # the file, strongly, or the directory
 _DOS_FOLDER: Final = 0x10

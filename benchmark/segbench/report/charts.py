@@ -81,9 +81,7 @@ def canvas(width: float, height: float) -> Figure:
     return Figure(figsize=(width / 72, height / 72), facecolor="none")
 
 
-def axes_at(
-    figure: Figure, *, left: float, right: float, bottom: float, height: float
-) -> Axes:
+def axes_at(figure: Figure, *, left: float, right: float, bottom: float, height: float) -> Axes:
     """Axes with margins, bottom and height in pixels; transparent."""
     width, whole = (float(side) * 72 for side in figure.get_size_inches())
     box = (left / width, bottom / whole, (width - left - right) / width, height / whole)

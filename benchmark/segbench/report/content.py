@@ -76,7 +76,16 @@ class Content:
     legend: tuple[tuple[str, Rgb], ...]  # empty where outlines are drawn
     subgroups: tuple[Subgroup, ...]
     details: tuple[tuple[Definition, tuple[Score, ...]], ...]
+    n_missing: int
     command: str
+    empty_rule: str
+
+
+_EMPTY_RULES = {
+    "nan": "is undefined: it is left out of the mean and not counted among the images",
+    "1": "has the value 1",
+    "0": "has the value 0",
+}
 
 
 def describe(evaluation: Evaluation, predictions: Predictions | None) -> Content:
@@ -109,7 +118,11 @@ def describe(evaluation: Evaluation, predictions: Predictions | None) -> Content
             (definition, tuple(s for s in evaluation.scores if s.measure.key == definition.key))
             for definition in TABLE
         ),
+        n_missing=evaluation.n_missing,
         command=_command(evaluation),
+        empty_rule=f"Where a class is in neither reference nor prediction of an image, an overlap "
+        f"measure {_EMPTY_RULES[view.main.empty]}; where it is in only one of them, the value is "
+        f"the worst.",
     )
 
 

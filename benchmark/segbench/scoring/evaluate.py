@@ -173,9 +173,7 @@ def evaluate(
     else:
         submission = _submission(predictions, suffix, ending)
         where = data_folder(None if data is None else Path(data))
-        found = (
-            open_prepared(dataset, data=where) if dataset else find_prepared(submission, where)
-        )
+        found = open_prepared(dataset, data=where) if dataset else find_prepared(submission, where)
         target = prepared_target(found, split=split, fold=fold)
     counted = tally(target, submission, policy=policy, jobs=jobs, progress=progress)
     return reduce_to_scores(target, submission, counted, policy=policy, empty=empty, by=by)
@@ -230,9 +228,7 @@ def reduce_to_scores(
     )
 
 
-def _signature_tail(
-    target: Target, counted: Tally, policy: Policy, part: Table, where: str
-) -> str:
+def _signature_tail(target: Target, counted: Tally, policy: Policy, part: Table, where: str) -> str:
     """What follows a measure in a signature; options stand there only where they had an effect."""
     parts = [f"|ignore:{IGNORE_ID}"]
     parts.append(f"|data:{target.name}@{target.version}/{target.selection}#{counted.digest[:6]}")

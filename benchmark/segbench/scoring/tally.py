@@ -144,9 +144,7 @@ def _with_missing(
     return Counts(*(np.where(chosen, w, c) for w, c in zip(replaced, counts, strict=True)))
 
 
-def _check_ids(
-    target: Target, submission: Submission, policy: Policy, problems: Problems
-) -> None:
+def _check_ids(target: Target, submission: Submission, policy: Policy, problems: Problems) -> None:
     wanted = [item.id for item in target.items]
     absent = [identifier for identifier in wanted if identifier not in submission.ids]
     extra = sorted(submission.ids - set(wanted))
