@@ -23,6 +23,7 @@ import zipfile
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -31,7 +32,6 @@ from hypothesis import strategies as st
 from segbench.errors import SegbenchError
 from segbench.prepare import kaggle, transfer
 from segbench.prepare.download import fetch, fetch_kaggle, file_name
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

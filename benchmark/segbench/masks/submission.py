@@ -9,6 +9,7 @@ import json
 import tarfile
 import tempfile
 import threading
+import weakref
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -202,7 +203,9 @@ def _from_zip(path: Path, suffix: str, ending: str) -> Submission:
         except Exception as error:  # zipfile and zlib raise many types on damaged members
             raise MaskFileError("unreadable file", str(error)) from error
 
-    return _files(str(path), [i.filename for i in infos], read, suffix, ending)
+    submission = _files(str(path), [i.filename for i in infos], read, suffix, ending)
+    weakref.finalize(submission, archive.close)
+    return submission
 
 
 def _from_tar(path: Path, suffix: str, ending: str) -> Submission:
@@ -218,8 +221,10 @@ def _from_tar(path: Path, suffix: str, ending: str) -> Submission:
         archive = tarfile.open(fileobj=plain)  # noqa: SIM115  as above
         members = {m.name: m for m in archive if m.isfile()}
     except SegbenchError:
+        plain.close()
         raise
     except Exception as error:  # tarfile, zlib and lzma raise many types on damaged archives
+        plain.close()
         raise SegbenchError(f"{path}: damaged archive ({error}); pack it again") from error
     lock = threading.Lock()
 
@@ -232,7 +237,9 @@ def _from_tar(path: Path, suffix: str, ending: str) -> Submission:
             raise MaskFileError("unreadable file", f"{len(data)} of {members[name].size} bytes")
         return data
 
-    return _files(str(path), list(members), read, suffix, ending)
+    submission = _files(str(path), list(members), read, suffix, ending)
+    weakref.finalize(submission, plain.close)
+    return submission
 
 
 def _inflated(path: Path) -> contextlib.AbstractContextManager[io.BufferedIOBase]:

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final, Protocol, TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Protocol
 
 from segbench.errors import SegbenchError
 from segbench.prepare.members import AGAIN, BY_HAND, Limits, shown
@@ -34,8 +34,8 @@ class Budget:
 
     archive: Path
     limits: Limits
-    tell: Callable[[int], None] = lambda _: None
-    """Called with the bytes spent, whenever some are."""
+    tell: Callable[[int], None]
+    """Called with the bytes spent, as files are written."""
     spent: int = 0
     compressed: int = field(init=False)
 
@@ -72,7 +72,6 @@ class Budget:
         self.spent += amount
         if self.spent > self.allowed:
             raise self._too_much(f"gave more than that by member {shown(member)}")
-        self.tell(self.spent)
 
     def _too_much(self, found: str) -> SegbenchError:
         rule = (
@@ -119,7 +118,7 @@ def damaged(archive: Path, why: str, *, member: str = "") -> SegbenchError:
     return SegbenchError(f"{archive}: {where} ({why}). Nothing was kept. {AGAIN}")
 
 
-def write_file(folder: Path, path: PurePosixPath, source: Readable, archive: Path) -> int:
+def write_file(folder: Path, path: PurePosixPath, source: Readable, budget: Budget) -> int:
     """Write one member below the folder.
 
     Returns:
@@ -132,8 +131,9 @@ def write_file(folder: Path, path: PurePosixPath, source: Readable, archive: Pat
     target = folder / path
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.open("xb") as file:
-        while chunk := _next(source, path, archive):
+        while chunk := _next(source, path, budget.archive):
             file.write(chunk)
+            budget.tell(budget.spent)
         return file.tell()
 
 

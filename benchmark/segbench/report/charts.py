@@ -132,8 +132,8 @@ def histogram(values: Floats, *, key: str, label: str) -> str:
         bars.set_yticks([int(counts.max())] if counts.max() else [])
         bars.tick_params(length=0)
         bars.spines.bottom.set_color(RULE)
+        box.set(xlim=(low, high), ylim=(0.45, -0.45), yticks=[])
         _box(box, defined, 0.0)
-        box.set(xlim=(low, high), ylim=(-0.7, 0.7), yticks=[])
         _unit_ticks(box, low, high)
         return inline_svg(figure, key, label)
 
@@ -146,9 +146,9 @@ def boxes(rows: Sequence[tuple[str, Floats]], *, key: str, label: str) -> str:
         figure = canvas(360, height + 30)
         axes = axes_at(figure, left=_margin(names), right=12, bottom=24, height=height)
         low, high = _range(np.concatenate([values for _, values in rows]))
+        axes.set(xlim=(low, high), ylim=(len(rows) - 0.5, -0.5))
         for y, (_, values) in enumerate(rows):
             _box(axes, values[~np.isnan(values)], float(y))
-        axes.set(xlim=(low, high), ylim=(len(rows) - 0.5, -0.5))
         _names(axes, names)
         _unit_ticks(axes, low, high)
         axes.grid(axis="x", color=RULE, linewidth=0.8)
@@ -258,25 +258,27 @@ def _window(entries: Sequence[Entry]) -> tuple[float, float]:
 
 
 def _range(values: Floats) -> tuple[float, float]:
-    return (-1.0 if (values < 0).any() else 0.0), 1.0
+    """From 0, or the quarter below the lowest value, to 1."""
+    lowest = float(np.nanmin(values, initial=0.0))
+    return math.floor(lowest * 4) / 4, 1.0
 
 
 def _box(axes: Axes, values: Floats, y: float) -> None:
-    """Quartiles as a box, the median as a line, each image as a mark."""
+    """Each image as a mark; below, the quartiles as a bar and the median as a line."""
     if not len(values):
         return
     first, median, third = np.quantile(values, (0.25, 0.5, 0.75))
-    axes.barh(y, third - first, left=first, height=0.7, color=SOFT)
+    axes.barh(y + 0.18, third - first, left=first, height=0.28, color=SOFT)
+    axes.plot([median] * 2, [y + 0.04, y + 0.32], color=ACCENT, linewidth=2.6)
     if len(values) <= MAX_TICKS:
         # One path for all marks keeps the drawing small.
         x = np.repeat(np.sort(values), 3)
-        dy = np.tile([-0.22, 0.22, np.nan], len(values))
-        axes.plot(x, y + dy, color=MUTED, linewidth=0.8, solid_capstyle="butt")
-    axes.plot([median] * 2, [y - 0.42, y + 0.42], color=ACCENT, linewidth=2.4)
+        dy = np.tile([-0.36, -0.02, np.nan], len(values))
+        axes.plot(x, y + dy, color=MUTED, linewidth=0.9, solid_capstyle="butt")
 
 
 def _unit_ticks(axes: Axes, low: float, high: float) -> None:
-    ticks = np.linspace(low, high, 5)
+    ticks = np.arange(low, high + 0.01, 0.25 if high - low <= 1.25 else 0.5)  # noqa: PLR2004
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.tick_params(axis="x", length=3)
 

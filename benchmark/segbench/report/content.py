@@ -54,6 +54,7 @@ class Subgroup:
     """A column of the dataset, with the main scores of each of its values."""
 
     column: str
+    title: str
     lines: tuple[Line, ...]
     chart: str  # "" where there are too many values
 
@@ -154,10 +155,11 @@ def _facts(view: View) -> tuple[tuple[str, str], ...]:
         "Groups of images": table.n_groups,
         "Empty in both masks": int((~present).sum()),
         "Missing predictions": evaluation.n_missing,
+        "Resized predictions": evaluation.n_resized,
         "Predictions read as": evaluation.form,
-        "Classes": ", ".join(label.name for label in evaluation.target.classes),
         "Content digest": evaluation.digest[:12],
         "segbench": __version__,
+        "Classes": ", ".join(label.name for label in evaluation.target.classes),
     }
     return tuple((name, str(value)) for name, value in facts.items())
 
@@ -271,7 +273,8 @@ def _subgroup(view: View, column: str) -> Subgroup:
             x_label="Dice with 95 % interval; dashed: all images",
             line=whole,
         )
-    return Subgroup(column=column, lines=tuple(lines), chart=chart)
+    title = "size of the object, as share of the image" if column == SIZE else column
+    return Subgroup(column=column, title=title, lines=tuple(lines), chart=chart)
 
 
 def _spoken(name: str, value: float, low: float, high: float) -> str:
@@ -281,7 +284,12 @@ def _spoken(name: str, value: float, low: float, high: float) -> str:
 def _range_of_sizes(score: Score) -> str:
     """The share of the image that a size stands for, from where the signature says it."""
     match = re.search(r"\|where:size=[a-z]+\(([\d.]+),([\d.]+)\]", score.signature)
-    return "" if match is None else f"{float(match[1]):.1%} to {float(match[2]):.1%} of the image"
+    if match is None:
+        return ""
+    low, high = float(match[1]), float(match[2])
+    if low == 0:
+        return f"up to {high:.1%}"
+    return f"over {low:.1%}" if high == 1 else f"{low:.1%} to {high:.1%}"
 
 
 def _command(evaluation: Evaluation) -> str:

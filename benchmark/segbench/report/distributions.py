@@ -67,7 +67,7 @@ def _histogram(view: View, definition: Definition, label: str) -> Chart:
 def _boxes(view: View, definition: Definition, names: list[str]) -> Chart:
     rows = [(name, view.of_class(definition.key, name)) for name in names]
     title = short_title(definition)
-    summary = "images in which a class is in either mask"
+    summary = "class by class"
     if len(names) < len(view.objects):
         summary = f"the {len(names)} of {len(view.objects)} classes with the lowest pooled Dice"
     spoken = "; ".join(f"{name}: {_summary(values)}" for name, values in rows)
@@ -80,4 +80,4 @@ def _summary(values: Floats) -> str:
     if not len(defined):
         return "undefined for all images"
     first, median, third = np.quantile(defined, (0.25, 0.5, 0.75))
-    return f"median {median:.3f}, quartiles {first:.3f} to {third:.3f}"
+    return f"median {median:.3f} ({first:.3f} to {third:.3f})"

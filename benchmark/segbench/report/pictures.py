@@ -33,10 +33,10 @@ REFERENCE, PREDICTION, CASING = "#56b4e9", "#f0e442", "#10141a"
 """Blue and yellow differ for every kind of colour blindness; the dark casing lifts both off skin."""
 
 LONG_SIDE = 480
-MAX_OUTLINES = 400
+MAX_OUTLINES = 1000
 """A mask in more pieces than this is noise; its largest pieces are drawn."""
 
-_TOLERANCE = 0.3  # px of the drawing by which an outline may be simplified
+_STRAIGHT = 0.02  # square px of the drawing
 _QUALITY = 85
 
 
@@ -100,9 +100,8 @@ def picture(item: Item, prediction: Mask | None, classes: Sequence[LabelClass]) 
         if prediction is not None:
             shown["prediction"] = prediction == objects[0].id
         for name, mask in shown.items():
-            outlines[name], hidden = _path(mask, scale)
-            if hidden:
-                notes.append(f"{name}: {hidden} smaller outlines are not drawn")
+            outlines[name], note = _path(mask, size)
+            notes += [f"{name}: {note}"] if note else []
     else:
         labels = [reference] if prediction is None else [reference, prediction]
         maps = tuple(_map_uri(label, size, classes) for label in labels)
@@ -172,7 +171,7 @@ def _draw(axes: Axes, overlay: Overlay) -> None:
         axes.imshow(overlay.image, extent=(0, width, height, 0), interpolation="antialiased")
     lines = {"reference": overlay.reference, "prediction": overlay.prediction}
     for name, mask in lines.items():
-        for ring in [] if mask is None else _rings(mask, 0.0)[0]:
+        for ring in [] if mask is None else _rings(mask.astype(np.uint8) * 255)[0]:
             axes.plot(ring[:, 0], ring[:, 1], **_pen(name))
     axes.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[], aspect="equal")
     axes.spines[:].set_visible(False)
@@ -212,33 +211,45 @@ def _empty_notes(reference: Mask, prediction: Mask | None, objects: Sequence[int
     return notes
 
 
-def _rings(mask: Flags, tolerance: float) -> tuple[list[NDArray[np.float64]], int]:
+def _rings(mask: Mask) -> tuple[list[NDArray[np.float64]], int]:
     """Outlines (n, 2) as x, y in pixels of the mask, longest first, and how many were left out.
 
-    Pixel edges count: the first pixel reaches from 0 to 1. At the border the outline closes.
+    The mask holds 0 to 255 and is outlined at half; pixel edges count (the first pixel reaches from
+    0 to 1), and at the border of the image the outline closes.
     """
-    from skimage.measure import approximate_polygon, find_contours  # noqa: PLC0415
+    from skimage.measure import find_contours  # noqa: PLC0415
 
     if not mask.any():
         return [], 0
-    found = find_contours(np.pad(mask, 1).astype(np.float64), 0.5)
+    found = find_contours(np.pad(mask, 1).astype(np.float64), 127.5)
     found.sort(key=len, reverse=True)
     height, width = mask.shape
     rings: list[NDArray[np.float64]] = []
     for contour in found[:MAX_OUTLINES]:
-        rows, columns = approximate_polygon(contour, tolerance).T - 0.5
-        rings.append(np.stack([columns.clip(0, width), rows.clip(0, height)], axis=1))
+        y, x = contour.T - 0.5
+        rings.append(np.stack([x.clip(0, width), y.clip(0, height)], axis=1))
     return rings, max(0, len(found) - MAX_OUTLINES)
 
 
-def _path(mask: Flags, scale: float) -> tuple[str, int]:
-    """Outlines as SVG path data in px of the drawing, and how many were left out."""
-    rings, hidden = _rings(mask, _TOLERANCE / scale)
-    parts: list[str] = []
-    for ring in rings:
-        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in ring[:-1] * scale)
-        parts.append(f"M{points}Z")
-    return "".join(parts), hidden
+def _path(mask: Flags, size: tuple[int, int]) -> tuple[str, str]:
+    """Outlines as SVG path data in px of the drawing, and what they leave out.
+
+    The mask is averaged to the size of the drawing first: its outline at half is as fine as the eye
+    can see there, and noise of single pixels is no longer in it.
+    """
+    grey = Image.fromarray(mask.astype(np.uint8) * 255).resize(size, Image.Resampling.BOX)
+    rings, hidden = _rings(np.asarray(grey))
+    note = f"{hidden} smaller outlines are not drawn" if hidden else ""
+    if mask.any() and not rings:
+        note = "too small to be seen at this size"
+    return "".join(_polygon(ring[:-1]) for ring in rings), note
+
+
+def _polygon(points: NDArray[np.float64]) -> str:
+    """A closed path through points (n, 2), without those that lie on a straight line."""
+    step, back = np.roll(points, -1, axis=0) - points, points - np.roll(points, 1, axis=0)
+    turns = np.abs(step[:, 0] * back[:, 1] - step[:, 1] * back[:, 0]) > _STRAIGHT
+    return "M" + " ".join(f"{x:.1f},{y:.1f}" for x, y in points[turns]) + "Z"
 
 
 def _photo_uri(image: Mask, size: tuple[int, int]) -> str:

@@ -67,5 +67,6 @@ def by_name(scores: tuple[Score, ...]) -> dict[tuple[str, str, str], Score]:
 
 
 def short_title(definition: Definition) -> str:
-    """A measure's title without what stands in brackets."""
-    return definition.title.partition(" (")[0]
+    """A measure's title without its other name in brackets."""
+    title, _, other = definition.title.rpartition(" (")
+    return title if other.endswith(")") else definition.title

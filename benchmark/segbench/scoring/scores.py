@@ -187,18 +187,20 @@ class _Reduction:
         pooled = Counts(*(weight @ c for c in self.counts))
         pooled_map = Counts(*(weight @ c for c in self.map_counts))
         columns = iter(means.T)
-        of_class = cache(lambda m: values(m, pooled))
+        first = self.class_names[0]
+        of_key = cache(lambda measure: values(measure, pooled))
         out = np.empty((len(weight), len(self.measures)))
         for i, measure in enumerate(self.measures):
             if measure.over == "images":
                 out[:, i] = next(columns)
-            elif measure.over == "classes":
-                out[:, i] = self._over_classes(of_class(measure), measure.label)
             elif measure.of_map():
                 out[:, i] = values(measure, pooled_map)
             else:
-                any_class = replace(measure, label=self.class_names[0])
-                out[:, i] = of_class(any_class)[:, self.class_names.index(measure.label)]
+                per_class = of_key(replace(measure, over="dataset", label=first))
+                if measure.over == "classes":
+                    out[:, i] = self._over_classes(per_class, measure.label)
+                else:
+                    out[:, i] = per_class[:, self.class_names.index(measure.label)]
         return out
 
     def _over_classes(self, per_class: Floats, label: str) -> Floats:

@@ -19,7 +19,7 @@ SEED = 0
 FEW_UNITS = 20
 """Intervals from fewer units than this are known to be too narrow; say so beside them."""
 
-_BLOCK = 1_000
+_BLOCK_DRAWS = 4_000_000
 
 
 def weights(n_units: int, *, n_resamples: int = N_RESAMPLES, seed: int = SEED) -> Iterator[Floats]:
@@ -28,8 +28,9 @@ def weights(n_units: int, *, n_resamples: int = N_RESAMPLES, seed: int = SEED) -
     The same seed gives the same resamples, whatever is computed from them.
     """
     generator = np.random.Generator(np.random.PCG64(seed))
-    for start in range(0, n_resamples, _BLOCK):
-        size = min(_BLOCK, n_resamples - start)
+    block = max(1, _BLOCK_DRAWS // n_units)
+    for start in range(0, n_resamples, block):
+        size = min(block, n_resamples - start)
         drawn = generator.integers(0, n_units, size=(size, n_units), dtype=np.int64)
         drawn += np.arange(size, dtype=np.int64)[:, np.newaxis] * n_units
         counts = np.bincount(drawn.ravel(), minlength=size * n_units)

@@ -1,0 +1,37 @@
+# On a machine with Python 3.11+, make and gcc: `make demo` shows the whole chain, `make test` runs
+# every test. Both make .venv first.
+PYTHON ?= python3
+BIN := .venv/bin
+SOURCES := pyproject.toml
+
+.PHONY: demo test lint pictures clean
+
+demo: .venv/core
+	$(BIN)/segbench demo --out demo
+
+test: .venv/dev
+	$(BIN)/python -m pytest -n auto --dist loadgroup
+
+# ruff (all rules), pyright (strict), the direction of imports
+lint: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+# the pictures of the README, from the drawn dataset
+pictures: .venv/core
+	$(BIN)/python benchmark/tools/readme_pictures.py docs/pictures
+
+.venv/core: $(SOURCES)
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+.venv/dev: .venv/core $(SOURCES)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv demo dist

@@ -1,0 +1,58 @@
+/* Eight bytes at a time: what the kernels share.
+ *
+ * A word holds eight neighbouring bytes, the first in its lowest bits on every machine. "Flags" are
+ * words in which only the top bit of a byte may be set.
+ */
+#ifndef SEGBENCH_WORDS_H
+#define SEGBENCH_WORDS_H
+
+#include <stdint.h>
+#include <string.h>
+
+#if defined(_WIN32)
+#define EXPORT __declspec(dllexport)
+#elif defined(__GNUC__)
+#define EXPORT __attribute__((visibility("default")))
+#else
+#define EXPORT
+#endif
+
+#define WORD 8   /* bytes in a word */
+#define BLOCK 64 /* bytes that are looked at together; loops over a block become vector code */
+
+#define EACH_BYTE UINT64_C(0x0101010101010101) /* times a byte: that byte eight times */
+#define TOP_BITS UINT64_C(0x8080808080808080)
+
+static inline uint64_t load(const uint8_t *p) {
+    uint64_t word;
+    memcpy(&word, p, WORD);
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    word = __builtin_bswap64(word);
+#endif
+    return word;
+}
+
+static inline void store(uint8_t *p, uint64_t word) {
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    word = __builtin_bswap64(word);
+#endif
+    memcpy(p, &word, WORD);
+}
+
+/* Flags of the bytes that are not zero. */
+static inline uint64_t nonzero(uint64_t word) {
+    return (((word & ~TOP_BITS) + ~TOP_BITS) | word) & TOP_BITS;
+}
+
+/* Index of the first flagged byte; flags must not be 0. */
+static inline int first_byte(uint64_t flags) {
+#if defined(__GNUC__)
+    return __builtin_ctzll(flags) / 8;
+#else
+    int i = 0;
+    for (; !(flags & 0x80); flags >>= 8) i++;
+    return i;
+#endif
+}
+
+#endif
