@@ -153,7 +153,14 @@ def test_benign_archive_comes_out_as_it_went_in(tmp_path, name):
 
 NAMES = st.text(
     st.characters(categories=["L", "N"], include_characters=" _-().+#"), min_size=1, max_size=12
-).filter(lambda name: name.strip(". ") == name and not members._NESTED.search(name))
+).filter(
+    lambda name: (
+        name.strip(". ") == name
+        and name != members._JUNK_FOLDER
+        and not members._JUNK.match(name)
+        and not members._NESTED.search(name)
+    )
+)
 TREES = st.recursive(
     st.binary(max_size=300),
     lambda inner: st.lists(
@@ -454,6 +461,7 @@ def test_every_sample_is_tested():
 def test_a_rar_s_own_name_is_no_option_and_no_pattern(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     shutil.copy(RAR / "rar5-solid.rar", tmp_path / name)
+    shutil.copy(RAR / "rar5-subdirs.rar", tmp_path / "we[ir]d decoy.rar")
     unpack(Path(name), Path("out"))
     assert tree(tmp_path / "out") == RAR_READ["rar5-solid.rar"]
 
@@ -469,6 +477,25 @@ def test_rar_leaves_no_process_and_no_temporary_file(tmp_path, monkeypatch):
     if sys.platform == "linux":
         running = [p.read_bytes() for p in Path("/proc").glob("[0-9]*/cmdline") if p.exists()]
         assert not [line for line in running if str(archive).encode() in line]
+
+
+def test_rar_that_holds_more_than_its_listing(tmp_path, monkeypatch):
+    """Two programs may read a crafted archive differently; then neither is believed."""
+    listed = unrar._list
+    monkeypatch.setattr(unrar, "_list", lambda *args: listed(*args)[:-1])
+    message = refusal(rar5_of(tmp_path / "a.rar", [("a.bmp", b"1"), ("b.bmp", b"2")]))
+    assert "more than its list of names says" in message
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell script")
+def test_rar_of_which_7zz_complains_in_the_end(tmp_path, monkeypatch):
+    program = tmp_path / "7zz"
+    real = unrar._find_program(tmp_path)
+    program.write_text(f'#!/bin/sh\n"{real}" "$@"\necho "tail is odd" >&2\n[ "$1" = i ]\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(unrar, "_find_program", lambda _: str(program))
+    message = refusal(Path(shutil.copy(RAR / "rar5-solid.rar", tmp_path)))
+    assert "damaged or cut short (tail is odd)" in message
 
 
 def test_rar_without_its_program(tmp_path, monkeypatch):

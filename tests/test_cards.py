@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from segbench.catalog.card import Card
 from segbench.catalog.cards import card_folders, find_dataset, read_dataset
 from segbench.catalog.strict import read_toml

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
+
 from segbench.masks.decode import Kind, MaskFileError, decode, from_array
 
 

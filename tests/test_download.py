@@ -30,7 +30,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from segbench.errors import SegbenchError
-from segbench.prepare import kaggle, transfer
+from segbench.prepare import kaggle, sniff, transfer
 from segbench.prepare.download import fetch, fetch_kaggle, file_name
 
 if TYPE_CHECKING:
@@ -192,14 +192,18 @@ def test_empty_file(site, tmp_path):
     assert fetch(f"{site.url}/a.csv", tmp_path).read_bytes() == b""
 
 
-def test_progress_goes_to_stderr_and_only_when_asked(site, tmp_path, capfd):
-    site.pages["/a.zip"] = site.pages["/b.zip"] = Page()
-    fetch(f"{site.url}/a.zip", tmp_path, progress=False)
-    assert capfd.readouterr() == ("", "")
-    fetch(f"{site.url}/b.zip", tmp_path, progress=True)
-    out, err = capfd.readouterr()
-    assert out == ""
-    assert "b.zip" in err
+@pytest.mark.parametrize("progress", [False, True])
+def test_progress_goes_to_stderr_and_only_when_asked(site, tmp_path, progress):
+    site.pages["/a.zip"] = Page()
+    program = (
+        "import sys; from pathlib import Path; from segbench.prepare.download import fetch;"
+        f"fetch(sys.argv[1], Path(sys.argv[2]), progress={progress})"
+    )
+    command = [sys.executable, "-c", program, f"{site.url}/a.zip", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == ""
+    assert ("a.zip" in done.stderr) == progress
+    assert progress or done.stderr == "", "pooch would print advice about hashes"
 
 
 # --- broken connections --------------------------------------------------------------------------
@@ -215,6 +219,14 @@ def test_broken_connection_is_continued_by_range(site, tmp_path):
         (f"bytes={27 * KEPT}-", '"one"'),
         (f"bytes={30 * KEPT}-", '"one"'),
     ]
+
+
+def test_cut_is_noticed_where_the_http_library_does_not(site, tmp_path, monkeypatch):
+    """urllib3 1.26 takes an answer that is shorter than announced for a whole one."""
+    monkeypatch.setattr("urllib3.response.HTTPResponse._init_length", lambda *_: None)
+    site.pages["/a.zip"] = Page(breaks=[20 * KEPT])
+    assert fetch(f"{site.url}/a.zip", tmp_path).read_bytes() == DATA
+    assert len(site.log) == 2
 
 
 def test_given_up_download_keeps_its_part_and_the_next_run_continues(site, tmp_path):
@@ -390,6 +402,13 @@ def test_web_page_in_place_of_the_file(site, tmp_path, page, kind):
     assert "sign in" in message
     assert "--source PATH" in message
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("head", [b"<!---->", b"<!-->", b"<?xml?>", b" ", b"<!--", b"<?xml>"])
+def test_endless_comments_do_not_keep_it_busy(head):
+    start = time.process_time()
+    assert not sniff.is_web_page(head * 5000)
+    assert time.process_time() - start < 1
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from segbench.errors import SegbenchError
 from segbench.masks.decode import from_array
 from segbench.masks.forms import Form, Seen, decide

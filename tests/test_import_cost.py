@@ -12,7 +12,9 @@ HEAVY = ("torch", "scipy", "pandas", "matplotlib", "skimage", "sklearn", "pyarro
 
 def loaded(code: str) -> set[str]:
     program = f"{code}\nimport sys; print(*sorted({{name.split('.')[0] for name in sys.modules}}))"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     return set(done.stdout.splitlines()[-1].split())
 
 

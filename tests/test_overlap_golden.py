@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 import segbench
 from segbench.scoring.scores import score_table
 

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import segbench
 from PIL import Image
+
+import segbench
 from segbench.catalog.cards import read_dataset
 from segbench.errors import SegbenchError
 from segbench.prepare.run import Request, prepare

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 N_LABELS = 256
+
+Pixels = NDArray[Any]
+"""Numbers of pixels: int64, or float64 where units are weighted (bootstrap)."""
 
 
 def joint_histogram(
@@ -51,13 +55,13 @@ class Counts:
         tn: In neither; tp + fp + fn + tn are the valid (not ignored) pixels.
     """
 
-    tp: NDArray[np.int64]
-    fp: NDArray[np.int64]
-    fn: NDArray[np.int64]
-    tn: NDArray[np.int64]
+    tp: Pixels
+    fp: Pixels
+    fn: Pixels
+    tn: Pixels
 
     @classmethod
-    def of(cls, matrix: NDArray[np.int64]) -> Counts:
+    def of(cls, matrix: Pixels) -> Counts:
         """From confusion matrices (..., K, K), row = reference class, column = predicted class."""
         tp = np.diagonal(matrix, axis1=-2, axis2=-1)
         fn = matrix.sum(axis=-1) - tp
@@ -66,28 +70,28 @@ class Counts:
         return cls(tp, fp, fn, total - tp - fp - fn)
 
     @property
-    def total(self) -> NDArray[np.int64]:
+    def total(self) -> Pixels:
         """Valid pixels, the same for every class."""
         return self.tp + self.fp + self.fn + self.tn
 
     @property
-    def reference(self) -> NDArray[np.int64]:
+    def reference(self) -> Pixels:
         """Pixels of the class in the reference."""
         return self.tp + self.fn
 
     @property
-    def predicted(self) -> NDArray[np.int64]:
+    def predicted(self) -> Pixels:
         """Pixels of the class in the prediction."""
         return self.tp + self.fp
 
-    def __iter__(self) -> Iterator[NDArray[np.int64]]:
+    def __iter__(self) -> Iterator[Pixels]:
         return (getattr(self, field.name) for field in fields(self))
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(*(a + b for a, b in zip(self, other, strict=True)))
 
     def __getitem__(self, index: object) -> Counts:
-        return Counts(*(a[index] for a in self))  # type: ignore[call-overload]
+        return Counts(*(a[index] for a in self))  
 
     def sum(self) -> Counts:
         """Pooled over the first axis (images)."""
@@ -99,7 +103,7 @@ class Counts:
         return cls(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 
-def worst_counts(reference_pixels: NDArray[np.int64]) -> Counts:
+def worst_counts(reference_pixels: Pixels) -> Counts:
     """What a missing prediction scores: for every class, no pixel right.
 
     Each class alone gets the worst prediction there could be for it (every pixel of the class
@@ -113,7 +117,7 @@ def worst_counts(reference_pixels: NDArray[np.int64]) -> Counts:
     return Counts(zero, total - reference_pixels, reference_pixels, zero)
 
 
-def worst_map(reference_pixels: NDArray[np.int64]) -> Counts:
+def worst_map(reference_pixels: Pixels) -> Counts:
     """As `worst_counts`, but of one label map: each pixel gets the next class in cyclic order.
 
     Measures of the whole map (kappa, MCC) need the classes' counts to belong to one map. With two

@@ -53,10 +53,14 @@ class Problems:
                 lines.append(f"    {self._hints[kind]}")
         return "\n".join(lines)
 
+    def error(self, headline: str) -> SegbenchError:
+        """One `SegbenchError` that lists all of it."""
+        return SegbenchError(f"{headline}\n{self.text()}", headline=headline, problems=self)
+
     def raise_if_any(self, headline: str) -> None:
         """Raise one `SegbenchError` that lists all of it; do nothing when nothing was found."""
         if self._found:
-            raise SegbenchError(f"{headline}\n{self.text()}", headline=headline, problems=self)
+            raise self.error(headline)
 
 
 class SegbenchError(Exception):

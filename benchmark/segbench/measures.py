@@ -3,8 +3,8 @@
 Conventions. Counts are int64 with the class on the last axis (see `segbench.confusion`); a measure
 maps them to float64, per class (..., K) or for the whole label map (...). Undefined is NaN.
 
-Empty rule, family "object" (iou, dice, precision, recall, volume_similarity, thresholded_iou): where
-a class is in neither reference nor prediction its value is undefined (`empty:nan`: left out and
+Empty rule, family "object" (iou, dice, precision, recall, volume_similarity, thresholded_iou):
+where a class is in neither reference nor prediction its value is undefined (`empty:nan`: left out and
 counted), or 1 or 0 on request; where it is in only one of them, the value is the worst, 0.
 Family "agreement" (accuracy, specificity, balanced_accuracy, mcc, kappa, fwiou) counts the pixels
 outside the class too, so an absent class is an agreement like any other; only a true 0/0 (both maps

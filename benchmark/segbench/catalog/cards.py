@@ -129,9 +129,10 @@ def _read_splits(path: Path) -> dict[str, Assignment]:
 
 def _assignment(line: dict[str, str], problems: Problems) -> Assignment:
     known = {"", *map(str, range(N_FOLDS))}
-    if None in line.values() or None in line:
+    cells: dict[str | None, str | None] = {**line}  # csv fills short and long lines with None
+    if None in cells or None in cells.values():
         problems.add("line with too few or too many values", line["id"])
-        line = {key: value or "" for key, value in line.items()}
+        line = {key: line[key] or "" for key in SPLIT_COLUMNS}
     if line["split"] not in {*SPLITS, ""}:
         problems.add(f"split other than {', '.join(SPLITS)}", f"{line['id']}: {line['split']}")
     if line["fold"] not in known:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -74,9 +73,6 @@ def _keys_at(model: type[BaseModel], location: tuple[str | int, ...]) -> list[st
 def _models(annotation: Any) -> list[type[BaseModel]]:  # noqa: ANN401  any annotation
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    origin = get_origin(annotation)
-    if origin is None and not isinstance(annotation, UnionType | type(Union[int, str])):
-        return []
     return [model for argument in get_args(annotation) for model in _models(argument)]
 
 

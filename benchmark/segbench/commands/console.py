@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def say_json(value: object) -> None:
 
 
 @contextlib.contextmanager
-def progress_bar() -> Iterator[Update]:
+def progress_bar() -> Generator[Update]:
     """A progress bar on a terminal's stderr; silent elsewhere. Call it with (what, done, of)."""
     if not sys.stderr.isatty():
         yield lambda _what, _done, _of: None

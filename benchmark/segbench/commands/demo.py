@@ -62,6 +62,6 @@ def demo(
     say("  segbench prepare ph2 --source PH2Dataset.rar")
     say("  segbench predict otsu --dataset ph2 --out predictions/ph2-otsu")
     say(
-        "  segbench evaluate --predictions predictions/ph2-otsu --by diagnosis --out scores/ph2-otsu"
+        "  segbench evaluate --predictions predictions/ph2-otsu --out scores/ph2-otsu"
     )
     say("or your own masks:  segbench evaluate --predictions DIR --references DIR")

@@ -10,6 +10,22 @@ import typer
 
 def new_dataset(
     folder: Annotated[Path, typer.Argument(help="A folder with images and masks.")],
+    *,
+    name: Annotated[str, typer.Option("--name", help="The dataset's name.")] = "",
+    out: Annotated[Path, typer.Option("--out", help="Where the card's folder is made.")] = Path(),
 ) -> None:
-    """Look at a folder of images and masks and write a card and splits to fill in."""
-    raise NotImplementedError
+    """Look at a folder of images and masks, and write a commented card and splits to fill in."""
+    from segbench.commands.console import say  # noqa: PLC0415
+    from segbench.prepare.new_dataset import look, write  # noqa: PLC0415
+
+    guess = look(folder)
+    card = write(folder, guess, out, name=name)
+    names = ", ".join(label for _, label, _ in guess.coding.classes)
+    say(f"{len(guess.pairs)} images with masks: {guess.layout.image} and {guess.layout.mask}")
+    say(f"classes: {names} ({guess.coding.comment})")
+    if guess.unpaired:
+        shown = ", ".join(guess.unpaired[:3])
+        say(f"without a partner, left out: {len(guess.unpaired)} ({shown}, ...)")
+    say(f"written: {card / 'card.toml'} and splits.csv")
+    say("next: read the card; give images of one patient or place one group in splits.csv; then")
+    say(f"  segbench prepare {card.name} --card {card} --source {folder}")

@@ -58,7 +58,7 @@ def prepare(
     say(f"  in      {made.root}")
     say(f"  digest  {made.info['content_digest'][:12]}")
     say(
-        f"  licence {made.info['licence']}; `segbench datasets show {made.name}` prints terms and citation"
+        f"  licence {made.info['licence']}; terms: segbench datasets show {made.name}"
     )
     where = f" --data {data}" if data else ""
     out = Path("predictions") / f"{made.name}-otsu"

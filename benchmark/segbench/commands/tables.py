@@ -155,7 +155,7 @@ def _worst_line(result: Evaluation, labels: Sequence[str]) -> str:
     return f"worst by Dice: {worst}"
 
 
-def _subgroups(result: Evaluation, column: str, groups: dict[str, tuple[Score, ...]]) -> Table:  # type: ignore[misc]
+def _subgroups(result: Evaluation, column: str, groups: Mapping[str, tuple[Score, ...]]) -> Table:
     label = result.main_label
     over = "images" if label != "foreground" else "classes"
     title = "by size of the object in the reference" if column == SIZE else f"by {column}"

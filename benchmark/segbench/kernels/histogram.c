@@ -5,51 +5,58 @@
  */
 #include "words.h"
 
+#include <stdlib.h>
+
 typedef struct {
-    int64_t *table;  /* 65536 counts, indexed by reference << 8 | prediction */
-    uint16_t *pairs; /* the pairs met, in order of appearance */
+    int64_t *table; /* 65536 counts, indexed by reference << 8 | prediction */
+    int64_t *pairs; /* the pairs met, in order of appearance */
     int64_t n_pairs;
 } Histogram;
 
 static inline void add(Histogram *h, uint8_t reference, uint8_t prediction, int64_t pixels) {
-    uint16_t pair = (uint16_t)(reference << 8 | prediction);
+    int pair = reference << 8 | prediction;
     if (h->table[pair] == 0) h->pairs[h->n_pairs++] = pair;
     h->table[pair] += pixels;
 }
 
-/* Whether a block of both maps holds nothing but these two values. */
-static inline int is_all(const uint8_t *a, const uint8_t *b, uint8_t value_a, uint8_t value_b) {
-    uint8_t different = 0;
-    for (int i = 0; i < BLOCK; i++) different |= (a[i] ^ value_a) | (b[i] ^ value_b);
-    return different == 0;
+static int by_value(const void *a, const void *b) {
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
 }
 
-/* Flags of the pixels of a word that differ from the pixel before them, in either map. */
+/* Whether a block of both maps holds nothing but these two values. */
+static inline int is_all(const uint8_t *a, const uint8_t *b, uint8_t value_a, uint8_t value_b) {
+    uint64_t different = 0;
+    for (int i = 0; i < BLOCK; i += WORD)
+        different |= (load(a + i) ^ value_a * EACH_BYTE) | (load(b + i) ^ value_b * EACH_BYTE);
+    return !different;
+}
+
+/* Bits of the pixels of a block that differ from the pixel before them, in either map. */
 static inline uint64_t changes(const uint8_t *a, const uint8_t *b) {
-    return nonzero((load(a) ^ load(a - 1)) | (load(b) ^ load(b - 1)));
+    uint8_t changed[BLOCK];
+    for (int i = 0; i < BLOCK; i++) changed[i] = (a[i] != a[i - 1]) | (b[i] != b[i - 1]);
+    return block_bits(changed);
 }
 
 /* Count the pairs (a[i], b[i]), i < n.
  *
  * table: 65536 zeros, and zeros again on return: scratch that can be used for the next call.
- * pairs, pixels: room for 65536 each; the pairs a << 8 | b that occur, and how often.
+ * pairs, pixels: room for 65536 each; the pairs a << 8 | b that occur, rising, and how often.
  * Returns how many pairs occur.
  */
 EXPORT int64_t segbench_joint_pairs(const uint8_t *a, const uint8_t *b, int64_t n, int64_t *table,
-                                    uint16_t *pairs, int64_t *pixels) {
+                                    int64_t *pairs, int64_t *pixels) {
     if (n <= 0) return 0;
     Histogram h = {table, pairs, 0};
     int64_t start = 0; /* of the current run */
     int64_t i = 1;
     for (; n - i >= BLOCK; i += BLOCK) {
         if (is_all(a + i, b + i, a[start], b[start])) continue;
-        for (int64_t word = i; word < i + BLOCK; word += WORD) {
-            uint64_t flags = changes(a + word, b + word);
-            for (; flags; flags &= flags - 1) {
-                int64_t end = word + first_byte(flags);
-                add(&h, a[start], b[start], end - start);
-                start = end;
-            }
+        for (uint64_t bits = changes(a + i, b + i); bits; bits &= bits - 1) {
+            int64_t end = i + first_bit(bits);
+            add(&h, a[start], b[start], end - start);
+            start = end;
         }
     }
     for (; i < n; i++) {
@@ -58,6 +65,7 @@ EXPORT int64_t segbench_joint_pairs(const uint8_t *a, const uint8_t *b, int64_t 
         start = i;
     }
     add(&h, a[start], b[start], n - start);
+    qsort(pairs, (size_t)h.n_pairs, sizeof *pairs, by_value);
     for (int64_t k = 0; k < h.n_pairs; k++) {
         pixels[k] = table[pairs[k]];
         table[pairs[k]] = 0;

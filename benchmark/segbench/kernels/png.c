@@ -1,4 +1,5 @@
-/* From a PNG's inflated bytes to its samples: row filters and packed bits (PNG specification, 7 and 9).
+/* From a PNG's inflated bytes to its samples: row filters and packed bits.
+ * (PNG specification, sections 9 and 7.2.)
  *
  * Input is not trusted: sizes are checked against each other before anything is touched.
  */
@@ -25,8 +26,9 @@ static void add_above(const uint8_t *in, const uint8_t *above, uint8_t *out, int
     for (int64_t i = 0; i < n; i++) out[i] = (uint8_t)(in[i] + above[i]);
 }
 
-/* One byte a pixel: palette, grey, and all packed bits. Where the residual is zero and the pixels
- * around are of one value, so are the next eight. */
+/* One byte a pixel: palette, grey, and all packed bits. Where the residual is zero and the pixel to
+ * the left and those above are of one value, so are the next eight (Paeth: whatever the corner is).
+ */
 
 static void sub_1(const uint8_t *in, uint8_t *out, int64_t n) {
     uint8_t left = 0;
@@ -62,9 +64,10 @@ static void paeth_1(const uint8_t *in, const uint8_t *above, uint8_t *out, int64
     uint8_t left = 0, corner = 0;
     for (int64_t i = 0; i < n;) {
         uint64_t same = left * EACH_BYTE;
-        if (n - i >= WORD && left == corner && load(in + i) == 0 && load(above + i) == same) {
+        if (n - i >= WORD && load(in + i) == 0 && load(above + i) == same) {
             store(out + i, same);
             i += WORD;
+            corner = left;
         } else {
             int64_t end = n - i < WORD ? n : i + WORD;
             for (; i < end; i++) {
@@ -75,30 +78,35 @@ static void paeth_1(const uint8_t *in, const uint8_t *above, uint8_t *out, int64
     }
 }
 
-/* Any number of bytes a pixel; n is a multiple of it. */
+/* Several bytes a pixel; n is a multiple of them. */
 
-static void sub(const uint8_t *in, uint8_t *out, int64_t n, int64_t bpp) {
+static void sub_n(const uint8_t *in, uint8_t *out, int64_t n, int64_t bpp) {
     for (int64_t i = 0; i < n; i++) out[i] = (uint8_t)(in[i] + (i < bpp ? 0 : out[i - bpp]));
 }
 
-static void average(const uint8_t *in, const uint8_t *above, uint8_t *out, int64_t n, int64_t bpp) {
-    for (int64_t i = 0; i < n; i++)
-        out[i] = (uint8_t)(in[i] + ((i < bpp ? 0 : out[i - bpp]) + above[i]) / 2);
+static void average_n(const uint8_t *in, const uint8_t *above, uint8_t *out, int64_t n,
+                      int64_t bpp) {
+    for (int64_t i = 0; i < n; i++) {
+        int left = i < bpp ? 0 : out[i - bpp];
+        out[i] = (uint8_t)(in[i] + (left + above[i]) / 2);
+    }
 }
 
-static void paeth_any(const uint8_t *in, const uint8_t *above, uint8_t *out, int64_t n, int64_t bpp) {
-    for (int64_t i = 0; i < n; i++)
-        out[i] = (uint8_t)(in[i] + (i < bpp ? above[i] : paeth(out[i - bpp], above[i], above[i - bpp])));
+static void paeth_n(const uint8_t *in, const uint8_t *above, uint8_t *out, int64_t n, int64_t bpp) {
+    for (int64_t i = 0; i < n; i++) {
+        int predicted = i < bpp ? above[i] : paeth(out[i - bpp], above[i], above[i - bpp]);
+        out[i] = (uint8_t)(in[i] + predicted);
+    }
 }
 
-/* Undo the row filters.
+/* Undo the filters of rows.
  *
- * in: in_size bytes = rows * (1 + row_bytes); out: rows * row_bytes, must not overlap with `in`.
+ * in: in_size = rows * (1 + row_bytes) bytes; out: out_size = rows * row_bytes, elsewhere.
  * bpp: whole bytes a pixel, 1 for packed bits; 1 to 8, and row_bytes is a multiple of it.
  * Returns DONE, NO_MEMORY, BAD_SIZE, or the number (from 1) of a row with an unknown filter.
  */
-EXPORT int64_t segbench_unfilter(const uint8_t *in, int64_t in_size, uint8_t *out, int64_t out_size,
-                                 int64_t rows, int64_t row_bytes, int64_t bpp) {
+EXPORT int64_t segbench_unfilter(const uint8_t *in, int64_t in_size, uint8_t *out,
+                                 int64_t out_size, int64_t rows, int64_t row_bytes, int64_t bpp) {
     if (rows < 0 || row_bytes < 0 || row_bytes == INT64_MAX || bpp < 1 || bpp > 8) return BAD_SIZE;
     if (row_bytes % bpp || rows > in_size / (row_bytes + 1)) return BAD_SIZE;
     if (in_size != rows * (row_bytes + 1) || out_size != rows * row_bytes) return BAD_SIZE;
@@ -110,12 +118,12 @@ EXPORT int64_t segbench_unfilter(const uint8_t *in, int64_t in_size, uint8_t *ou
         uint8_t filter = *in++;
         if (filter == NONE) memcpy(out, in, (size_t)row_bytes);
         else if (filter == SUB && bpp == 1) sub_1(in, out, row_bytes);
-        else if (filter == SUB) sub(in, out, row_bytes, bpp);
+        else if (filter == SUB) sub_n(in, out, row_bytes, bpp);
         else if (filter == UP) add_above(in, above, out, row_bytes);
         else if (filter == AVERAGE && bpp == 1) average_1(in, above, out, row_bytes);
-        else if (filter == AVERAGE) average(in, above, out, row_bytes, bpp);
+        else if (filter == AVERAGE) average_n(in, above, out, row_bytes, bpp);
         else if (filter == PAETH && bpp == 1) paeth_1(in, above, out, row_bytes);
-        else if (filter == PAETH) paeth_any(in, above, out, row_bytes, bpp);
+        else if (filter == PAETH) paeth_n(in, above, out, row_bytes, bpp);
         else status = y + 1;
         above = out;
         in += row_bytes;
@@ -130,19 +138,20 @@ static inline uint64_t spread(uint8_t byte) {
     return nonzero(byte * EACH_BYTE & UINT64_C(0x0102040810204080)) >> 7;
 }
 
-/* One byte a sample, from `depth` bits a sample (1, 2 or 4), highest bits first, rows padded to bytes.
+/* One byte a sample, from 1, 2 or 4 bits, the highest bits first, each row in whole bytes.
  *
  * in: in_size = rows * ceil(columns * depth / 8) bytes; out: out_size = rows * columns bytes.
  * Returns DONE or BAD_SIZE.
  */
-EXPORT int segbench_unpack_bits(const uint8_t *in, int64_t in_size, uint8_t *out, int64_t out_size,
-                                int64_t rows, int64_t columns, int depth) {
+EXPORT int64_t segbench_unpack_bits(const uint8_t *in, int64_t in_size, uint8_t *out,
+                                    int64_t out_size, int64_t rows, int64_t columns, int depth) {
     if (rows < 0 || columns < 0 || (depth != 1 && depth != 2 && depth != 4)) return BAD_SIZE;
     int64_t per_byte = 8 / depth;
     int64_t row_bytes = columns / per_byte + (columns % per_byte != 0);
     if (row_bytes && rows > in_size / row_bytes) return BAD_SIZE;
     if (in_size != rows * row_bytes || (columns && rows > INT64_MAX / columns)) return BAD_SIZE;
     if (out_size != rows * columns) return BAD_SIZE;
+    if (columns == 0) return DONE; /* however many rows */
     for (int64_t y = 0; y < rows; y++, in += row_bytes, out += columns) {
         int64_t x = 0;
         if (depth == 1)

@@ -44,13 +44,21 @@ static inline uint64_t nonzero(uint64_t word) {
     return (((word & ~TOP_BITS) + ~TOP_BITS) | word) & TOP_BITS;
 }
 
-/* Index of the first flagged byte; flags must not be 0. */
-static inline int first_byte(uint64_t flags) {
+/* One bit for each byte of a block of zeros and ones, the first in the lowest bit. */
+static inline uint64_t block_bits(const uint8_t *zeros_and_ones) {
+    uint64_t bits = 0;
+    for (int i = 0; i < BLOCK; i += WORD) /* the product gathers a word's bits in its top byte */
+        bits |= (load(zeros_and_ones + i) * UINT64_C(0x0102040810204080) >> 56) << i;
+    return bits;
+}
+
+/* Index of the first bit that is set; bits must not be 0. */
+static inline int first_bit(uint64_t bits) {
 #if defined(__GNUC__)
-    return __builtin_ctzll(flags) / 8;
+    return __builtin_ctzll(bits);
 #else
     int i = 0;
-    for (; !(flags & 0x80); flags >>= 8) i++;
+    for (; !(bits & 1); bits >>= 1) i++;
     return i;
 #endif
 }

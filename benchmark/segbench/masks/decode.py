@@ -110,7 +110,7 @@ def decode(
     try:
         with Image.open(io.BytesIO(data)) as image:
             check_size((image.height, image.width), expected)
-            return _decode_image(image)
+            return _decode_image(image, data)
     except MaskFileError:
         raise
     except Image.DecompressionBombError as error:
@@ -153,7 +153,7 @@ def from_array(
         MaskFileError: Its dtype, shape, size or values are none of these.
     """
     if array.dtype.kind == "f":
-        return _probabilities(array, expected, threshold)
+        return _probabilities(array.astype(np.float64, copy=False), expected, threshold)
     if array.dtype.kind not in "bui":
         raise MaskFileError(
             "unreadable file",
@@ -162,7 +162,7 @@ def from_array(
         )
     if array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8:  # noqa: PLR2004
         check_size((array.shape[0], array.shape[1]), expected)
-        return _colours(array)
+        return _colours(array.astype(np.uint8, copy=False))
     if array.ndim != 2:  # noqa: PLR2004
         raise MaskFileError(
             "wrong shape", f"{array.shape} of {array.dtype}", hint="class ids are an HxW array"
@@ -171,14 +171,15 @@ def from_array(
     return _values(array)
 
 
-def _decode_image(image: Image.Image) -> Decoded:
+def _decode_image(image: Image.Image, data: bytes) -> Decoded:
     if getattr(image, "n_frames", 1) != 1:
         raise MaskFileError("not one mask", "the file holds several frames")
     if image.format in {"JPEG", "WEBP", "MPO"}:
         raise MaskFileError(
             "lossy file", f"its content is {image.format}", hint="save masks as PNG"
         )
-    depth, colour_type = _png_header(image)
+    # of a PNG: bit depth and colour type, which stand in its header
+    depth, colour_type = (data[24], data[25]) if image.format == "PNG" else (0, 0)
     image.load()
     match image.mode:
         case "1" | "P":
@@ -203,17 +204,6 @@ def _decode_image(image: Image.Image) -> Decoded:
             )
 
 
-def _png_header(image: Image.Image) -> tuple[int, int]:
-    """Bit depth and colour type of a PNG, (0, 0) for other formats."""
-    if image.format != "PNG" or image.fp is None:
-        return 0, 0
-    position = image.fp.tell()
-    image.fp.seek(24)
-    depth, colour_type = image.fp.read(2)
-    image.fp.seek(position)
-    return depth, colour_type
-
-
 def _with_alpha(image: Image.Image, colour_type: int) -> Decoded:
     if image.mode in {"LA", "PA", "RGBA"}:
         low, _ = image.getchannel("A").getextrema()
@@ -231,7 +221,7 @@ def _with_alpha(image: Image.Image, colour_type: int) -> Decoded:
 def _values(array: NDArray[np.generic]) -> Decoded:
     if array.dtype == np.uint8:
         return Decoded(np.ascontiguousarray(array, dtype=np.uint8), _IDENTITY, Kind.VALUES)
-    if array.size and 0 <= array.min() and array.max() <= 255:  # noqa: PLR2004
+    if array.size and array.min() >= 0 and array.max() <= 255:  # noqa: PLR2004
         return Decoded(array.astype(np.uint8), _IDENTITY, Kind.VALUES)
     distinct, codes = np.unique(array, return_inverse=True)
     _few(len(distinct))

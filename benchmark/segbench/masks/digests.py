@@ -1,7 +1,7 @@
 """Digests of decoded pixels, the same whatever compressed the file.
 
-A sample's line is `id width height sha256(RGB bytes) sha256(class-id bytes)`; the digest of a set of
-samples is the sha256 of its lines, sorted, each ended by a newline: what
+A sample's line is `id width height sha256(RGB bytes) sha256(class-id bytes)`; the digest of a set
+of samples is the sha256 of its lines, sorted, each ended by a newline: what
 `sort lines.txt | sha256sum` prints in the C locale.
 """
 

@@ -246,11 +246,8 @@ def data_folder(given: Path | None = None) -> Path:
 
 def prepared_datasets(data: Path) -> list[PreparedDataset]:
     """Every prepared dataset in a data folder, by name; folders that are none are passed over."""
-    found: list[PreparedDataset] = []
-    for path in sorted(data.glob("*/dataset.json")):
-        if not path.parent.name.startswith("."):
-            found.append(PreparedDataset.open(path.parent))
-    return found
+    folders = [path.parent for path in sorted(data.glob("*/dataset.json"))]
+    return [PreparedDataset.open(f) for f in folders if not f.name.startswith(".")]
 
 
 def open_prepared(name: str, *, data: Path | None = None) -> PreparedDataset:

@@ -140,6 +140,7 @@ class Runs:
             check_size(own, size)
         values: tuple[Value, ...] = (0, *sorted({value for value, _, _ in regions} - {0}))
         codes = np.zeros(own, dtype=np.uint8)
+        painted = np.zeros(own, dtype=bool)
         for value, region_size, runs in regions:
             if region_size is None:
                 mask = rle.kaggle_mask(cast("str", runs), own)
@@ -148,11 +149,12 @@ class Runs:
                 counts = rle.decompress(runs) if isinstance(runs, str) else runs
                 mask = rle.mask_of(counts, own)
             code = values.index(value)
-            if ((codes[mask] != 0) & (codes[mask] != code)).any():
+            if (codes[mask & painted] != code).any():
                 raise MaskFileError(
                     "overlapping classes", f"class {value}", hint="a pixel has one class"
                 )
             codes[mask] = code
+            painted |= mask
         return Decoded(codes, values, Kind.VALUES)
 
 
@@ -215,17 +217,18 @@ def _from_tar(path: Path, suffix: str, ending: str) -> Submission:
         with _inflated(path) as stream:
             while block := stream.read(1 << 20):
                 plain.write(block)
-                if plain.tell() > MAX_TAR_BYTES:
-                    raise SegbenchError(f"{path}: over {MAX_TAR_BYTES >> 30} GiB when inflated")
+                _limit(path.name, plain.tell(), MAX_TAR_BYTES)
         plain.seek(0)
         archive = tarfile.open(fileobj=plain)  # noqa: SIM115  as above
         members = {m.name: m for m in archive if m.isfile()}
-    except SegbenchError:
-        plain.close()
-        raise
+        plain.seek(archive.offset)
+        whole = plain.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
     except Exception as error:  # tarfile, zlib and lzma raise many types on damaged archives
         plain.close()
         raise SegbenchError(f"{path}: damaged archive ({error}); pack it again") from error
+    if not whole:
+        plain.close()
+        raise SegbenchError(f"{path}: damaged archive (cut short); pack it again")
     lock = threading.Lock()
 
     def read(name: str) -> bytes:
@@ -258,9 +261,9 @@ def _inflated(path: Path) -> contextlib.AbstractContextManager[io.BufferedIOBase
     return path.open("rb")
 
 
-def _limit(name: str, size: int) -> None:
-    if size > MAX_MEMBER_BYTES:
-        raise MaskFileError("file too large", f"{name}: {size} bytes")
+def _limit(name: str, size: int, limit: int = MAX_MEMBER_BYTES) -> None:
+    if size > limit:
+        raise MaskFileError("file too large", f"{name}: over {limit >> 30} GiB")
 
 
 def _files(

@@ -120,7 +120,7 @@ def refuse_foreign(out: Path) -> None:
     """
     if not out.exists():
         return
-    names = sorted(os.listdir(out)) if out.is_dir() else [out.name]
+    names = sorted(p.name for p in out.iterdir()) if out.is_dir() else [out.name]
     foreign = [n for n in names if n != MARKER and not n.endswith(".png")]
     if not out.is_dir() or foreign or (names and MARKER not in names):
         raise SegbenchError(

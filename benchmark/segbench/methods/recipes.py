@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import StringConstraints
+from pydantic import Field, StringConstraints
 
 from segbench.catalog.cards import content_folder
 from segbench.catalog.strict import Strict, read_toml
@@ -24,7 +24,7 @@ class ClassicalRecipe(Strict):
     kind: Literal["classical"]
     method: Text
     reference: Text
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict[str, Any])
 
 
 def recipe_files() -> dict[str, Path]:

@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -239,7 +239,7 @@ def dataset_info(
 
 
 @contextlib.contextmanager
-def _temporary(target: Path) -> Iterator[Path]:
+def _temporary(target: Path) -> Generator[Path]:
     """A sibling folder to build in; gone afterwards unless it was put in place."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

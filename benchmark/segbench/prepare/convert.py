@@ -146,11 +146,11 @@ def read_source_mask(
         raise SegbenchError(f"{path}: not a readable mask ({error})") from error
 
 
-def _grey(image: Image.Image) -> NDArray[np.generic]:
+def _grey(image: Image.Image) -> NDArray[np.int64]:
     """Grey levels; alpha is dropped, not blended; 16-bit grey keeps its range."""
     if image.mode.startswith("I"):
-        return np.asarray(image)
-    return np.asarray(image.convert("RGB").convert("L"))
+        return np.asarray(image, dtype=np.int64)
+    return np.asarray(image.convert("RGB").convert("L"), dtype=np.int64)
 
 
 def _one_bit(path: Path, image: Image.Image) -> NDArray[np.uint8]:

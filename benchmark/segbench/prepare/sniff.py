@@ -23,10 +23,8 @@ _MAGIC: Final = (
     ("zstd", b"\x28\xb5\x2f\xfd"),
     ("7z", b"7z\xbc\xaf\x27\x1c"),
 )
-_WEB_PAGE: Final = re.compile(
-    rb"(\xef\xbb\xbf)?\s*(<\?xml[^>]*>\s*|<!--.*?-->\s*)*<(!doctype\s+)?html",
-    re.IGNORECASE | re.DOTALL,
-)
+_WEB_PAGE: Final = re.compile(rb"<(!doctype\s+)?html")
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 HEAD_BYTES: Final = 1024
 
 
@@ -50,7 +48,10 @@ def kind(path: Path) -> str:
 
 def is_web_page(head: bytes) -> bool:
     """Whether the bytes begin an HTML page, such as a sign-in page sent in place of an archive."""
-    return _WEB_PAGE.match(head[:HEAD_BYTES]) is not None
+    text = head[:HEAD_BYTES].removeprefix(_BYTE_ORDER_MARK).lstrip().lower()
+    while text.startswith((b"<?xml", b"<!--")):
+        text = text.partition(b"?>" if text.startswith(b"<?xml") else b"-->")[2].lstrip()
+    return _WEB_PAGE.match(text) is not None
 
 
 def _is_tar(head: bytes) -> bool:

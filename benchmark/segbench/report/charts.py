@@ -1,7 +1,7 @@
 """The charts: distributions over images, intervals of subgroups, a leaderboard.
 
-Charts for the page come back as SVG to put into HTML: no fixed size, text as text, and the colours of
-`THEME` as CSS variables, so that one drawing is right on a light and on a dark page. Figures for
+Charts for the page come back as SVG to put into HTML: no fixed size, text as text, and the colours
+of `THEME` as CSS variables, so that one drawing is right on a light and on a dark page. Figures for
 papers and READMEs are written to a file in the same style.
 """
 
@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,9 @@ BIN_WIDTH = 0.05
 MAX_TICKS = 500
 """With more images than this the marks of single images run together and are left out."""
 
-_STYLE = {
+_LINE = 20  # px, height of a line of a chart
+
+_STYLE: dict[Any, Any] = {
     "axes.edgecolor": MUTED,
     "axes.labelcolor": MUTED,
     "axes.labelsize": 10,
@@ -104,37 +106,41 @@ def inline_svg(figure: Figure, key: str, label: str) -> str:
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     figure.savefig(stream, format="svg", metadata=nothing)
     text = stream.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>", "", text, flags=re.S)
-    text = re.sub(r'\sid="', f' id="{key}-', text)
-    text = re.sub(r'xlink:href="#', f'href="#{key}-', text)
-    text = text.replace("url(#", f"url(#{key}-").replace(f"'{FONT}'", "var(--sans)")
-    for colour, name in THEME.items():
-        text = text.replace(colour, f"var(--{name})")
-    box = re.search(r'viewBox="[^"]*"', text)
-    head = f'<svg class="chart" role="img" aria-label="{escape(label)}" {box and box[0]}>'
-    body = text[text.index(">") + 1 :]
+    width, height = (72 * side for side in figure.get_size_inches())
+    head = f'<svg class="chart" role="img" aria-label="{escape(label)}"'
+    head += f' viewBox="0 0 {width:g} {height:g}">'
+    body = text[text.index(">", text.index("<svg")) + 1 :]
+    body = re.sub(r"<!--.*?-->|<style.*?</style>", "", body, flags=re.DOTALL)
+    body = re.sub(r"<[^>]+>", lambda tag: _adapted(tag[0], key), body)
     return head + re.sub(r"\s*\n\s*", "\n", body).strip()
 
 
+def _adapted(tag: str, key: str) -> str:
+    """A tag of a chart with ids that are unique on the page, its colours and its font."""
+    tag = tag.replace(' id="', f' id="{key}-').replace('xlink:href="#', f'href="#{key}-')
+    tag = tag.replace("url(#", f"url(#{key}-").replace(f"'{FONT}'", "var(--sans)")
+    for colour, name in THEME.items():
+        tag = tag.replace(colour, f"var(--{name})")
+    return tag
+
+
 def histogram(values: Floats, *, key: str, label: str) -> str:
-    """How the images' values (NaN: undefined) spread: counts, and below them quartiles and images."""
+    """How the images' values (NaN: undefined) spread: counts, below them images and quartiles."""
     with style():
         figure = canvas(250, 128)
-        box = axes_at(figure, left=30, right=12, bottom=24, height=20)
-        bars = axes_at(figure, left=30, right=12, bottom=48, height=74)
+        axes = axes_at(figure, left=30, right=12, bottom=24, height=_LINE * 4.9)
         low, high = _range(values)
+        axes.set(xlim=(low, high), ylim=(0.5, -4.4))  # in lines, downwards: bars above line 0
         defined = values[~np.isnan(values)]
+        _box(axes, defined, 0.0)
         edges = np.linspace(low, high, round((high - low) / BIN_WIDTH) + 1)
         counts, _ = np.histogram(defined, bins=edges)
-        bars.bar(edges[:-1], counts, width=BIN_WIDTH * 0.9, align="edge", color=ACCENT)
-        bars.set(xlim=(low, high), xticks=[], ylim=(0, max(1, counts.max()) * 1.04))
-        bars.set_yticks([int(counts.max())] if counts.max() else [])
-        bars.tick_params(length=0)
-        bars.spines.bottom.set_color(RULE)
-        box.set(xlim=(low, high), ylim=(0.45, -0.45), yticks=[])
-        _box(box, defined, 0.0)
-        _unit_ticks(box, low, high)
+        most = max(1, int(counts.max()))
+        _bars(axes, edges, foot=-0.6, tops=-0.6 - 3.7 * counts / most)
+        axes.axhline(-0.6, color=RULE, linewidth=0.8)
+        axes.set_yticks([-4.3], [str(most)])
+        axes.tick_params(axis="y", length=0)
+        _unit_ticks(axes, low, high)
         return inline_svg(figure, key, label)
 
 
@@ -142,7 +148,7 @@ def boxes(rows: Sequence[tuple[str, Floats]], *, key: str, label: str) -> str:
     """One line per class: quartiles, median and every image's value (NaN: undefined)."""
     with style():
         names = [shortened(name, 22) for name, _ in rows]
-        height = 20 * len(rows)
+        height = _LINE * len(rows)
         figure = canvas(360, height + 30)
         axes = axes_at(figure, left=_margin(names), right=12, bottom=24, height=height)
         low, high = _range(np.concatenate([values for _, values in rows]))
@@ -261,6 +267,21 @@ def _range(values: Floats) -> tuple[float, float]:
     """From 0, or the quarter below the lowest value, to 1."""
     lowest = float(np.nanmin(values, initial=0.0))
     return math.floor(lowest * 4) / 4, 1.0
+
+
+def _bars(axes: Axes, edges: Floats, *, foot: float, tops: Floats) -> None:
+    """Bars as one path: much faster to draw than one rectangle each."""
+    from matplotlib.patches import PathPatch  # noqa: PLC0415
+    from matplotlib.path import Path as Outline  # noqa: PLC0415
+
+    corners = np.empty((len(tops), 5, 2))
+    corners[:, :, 0] = edges[:-1, np.newaxis] + BIN_WIDTH * np.array([0.05, 0.05, 0.95, 0.95, 0.05])
+    corners[:, :, 1] = foot
+    corners[:, 1:3, 1] = tops[:, np.newaxis]
+    codes = [Outline.MOVETO, Outline.LINETO, Outline.LINETO, Outline.LINETO, Outline.CLOSEPOLY]
+    full = tops != foot
+    outline = Outline(corners[full].reshape(-1, 2), codes * int(full.sum()))
+    axes.add_patch(PathPatch(outline, facecolor=ACCENT, linewidth=0))
 
 
 def _box(axes: Axes, values: Floats, y: float) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 from segbench._version import __version__
 from segbench.masks.labels import Rgb
 from segbench.measures import ALL, TABLE, Definition, Measure
-from segbench.report import charts, distributions
+from segbench.report import charts
+from segbench.report.distributions import Chart, of_classes, of_one_class, of_whole_map
 from segbench.report.gallery import Group, Predictions, gallery
 from segbench.report.pictures import class_colours
 from segbench.report.view import MAIN, View, by_name, short_title
@@ -63,21 +64,22 @@ class Subgroup:
 class Content:
     """Everything on the page."""
 
-    dataset: str
+    heading: str
     selection: str
-    origin: str
     facts: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
     main: Measure
     headlines: tuple[tuple[str, Score], ...]
     tables: tuple[Table, ...]
-    distributions: tuple[distributions.Chart, ...]
+    charts: tuple[Chart, ...]
+    class_charts: tuple[Chart, ...]
     gallery: tuple[Group, ...]
     legend: tuple[tuple[str, Rgb], ...]  # empty where outlines are drawn
     subgroups: tuple[Subgroup, ...]
     details: tuple[tuple[Definition, tuple[Score, ...]], ...]
     n_missing: int
+    has_few: bool
     command: str
     empty_rule: str
 
@@ -93,19 +95,18 @@ def describe(evaluation: Evaluation, predictions: Predictions | None) -> Content
     """All that the page says; reads only the samples that are shown."""
     view = View.of(evaluation)
     target, table = evaluation.target, evaluation.table
+    tables = (_one_class(view),) if view.binary else (_all_classes(view), _each_class(view))
     return Content(
-        dataset=f"{target.name}@{target.version}",
+        heading=_heading(evaluation),
         selection=_selection(evaluation),
-        origin=_folder_name(evaluation.origin),
         facts=_facts(view),
         warnings=_warnings(evaluation),
         notes=evaluation.notes,
         main=view.main,
         headlines=_headlines(view),
-        tables=(_one_class(view),) if view.binary else (_all_classes(view), _each_class(view)),
-        distributions=distributions.of_one_class(view)
-        if view.binary
-        else distributions.of_classes(view),
+        tables=tables,
+        charts=of_one_class(view) if view.binary else of_whole_map(view),
+        class_charts=() if view.binary else of_classes(view),
         gallery=gallery(
             target.items,
             target.classes,
@@ -120,11 +121,19 @@ def describe(evaluation: Evaluation, predictions: Predictions | None) -> Content
             for definition in TABLE
         ),
         n_missing=evaluation.n_missing,
+        has_few=any(line.n < FEW_UNITS for shown in tables for line in shown.lines),
         command=_command(evaluation),
         empty_rule=f"Where a class is in neither reference nor prediction of an image, an overlap "
         f"measure {_EMPTY_RULES[view.main.empty]}; where it is in only one of them, the value is "
         f"the worst.",
     )
+
+
+def _heading(evaluation: Evaluation) -> str:
+    target, name = evaluation.target, _folder_name(evaluation.origin)
+    if _is_bare(evaluation):
+        return f"{name} against {target.name}"
+    return f"{name} on {target.name}@{target.version}"
 
 
 def _selection(evaluation: Evaluation) -> str:
@@ -240,7 +249,7 @@ def _each_class(view: View) -> Table:
         lines=tuple(
             Line(
                 name=name,
-                detail=f"{share[i]:.2%} of the reference",
+                detail=f"{share[i]:.1%} of pixels",
                 scores=tuple(view.scores.get((key, name, over)) for key, over in columns),
             )
             for i, name in enumerate(table.class_names)

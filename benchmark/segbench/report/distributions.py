@@ -27,6 +27,11 @@ class Chart:
     svg: str
 
 
+def of_whole_map(view: View) -> tuple[Chart, ...]:
+    """A histogram per measure of the whole label map."""
+    return tuple(_histogram(view, d, ALL) for d in TABLE if d.whole_map is not None)
+
+
 def of_one_class(view: View) -> tuple[Chart, ...]:
     """A histogram per measure; the thresholded IoU would only repeat the IoU."""
     drawn = [d for d in TABLE if not d.takes_threshold]
@@ -35,14 +40,10 @@ def of_one_class(view: View) -> tuple[Chart, ...]:
 
 
 def of_classes(view: View) -> tuple[Chart, ...]:
-    """A line per class for each measure of objects, then histograms of the whole map's measures."""
+    """For each measure of objects a line per class."""
     names = _classes_to_draw(view)
     drawn = [d for d in TABLE if d.family == "object" and not d.takes_threshold]
-    whole = [d for d in TABLE if d.whole_map is not None]
-    return (
-        *(_boxes(view, definition, names) for definition in drawn),
-        *(_histogram(view, definition, ALL) for definition in whole),
-    )
+    return tuple(_boxes(view, definition, names) for definition in drawn)
 
 
 def _classes_to_draw(view: View) -> list[str]:
@@ -67,7 +68,7 @@ def _histogram(view: View, definition: Definition, label: str) -> Chart:
 def _boxes(view: View, definition: Definition, names: list[str]) -> Chart:
     rows = [(name, view.of_class(definition.key, name)) for name in names]
     title = short_title(definition)
-    summary = "class by class"
+    summary = ""
     if len(names) < len(view.objects):
         summary = f"the {len(names)} of {len(view.objects)} classes with the lowest pooled Dice"
     spoken = "; ".join(f"{name}: {_summary(values)}" for name, values in rows)

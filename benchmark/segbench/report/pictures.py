@@ -1,8 +1,8 @@
 """Samples as pictures: the image with what the reference marks and what was predicted.
 
-One foreground class is drawn as two outlines, reference solid and prediction dashed, as vector paths
-that stay sharp at any size; several classes as two label maps side by side. For a page a picture is
-data to put into an SVG; `overlay_figure` writes a row of them to a file.
+One foreground class is drawn as two outlines, reference solid and prediction dashed, as vector
+paths that stay sharp at any size; several classes as two label maps side by side. For a page a
+picture is data to put into an SVG; `overlay_figure` writes a row of them to a file.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,12 +25,13 @@ from segbench.scoring.target import Item
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
 
 Mask = NDArray[np.uint8]
 Flags = NDArray[np.bool_]
 
 REFERENCE, PREDICTION, CASING = "#56b4e9", "#f0e442", "#10141a"
-"""Blue and yellow differ for every kind of colour blindness; the dark casing lifts both off skin."""
+"""Blue and yellow differ in every kind of colour blindness; the casing lifts both off skin."""
 
 LONG_SIDE = 480
 MAX_OUTLINES = 1000
@@ -108,7 +109,7 @@ def picture(item: Item, prediction: Mask | None, classes: Sequence[LabelClass]) 
     return Picture(
         width=size[0],
         height=size[1],
-        photo="" if image is None else _photo_uri(image, size),
+        photo="" if image is None else _photo_uri(image, size, grey=bool(maps)),
         outlines=outlines,
         maps=maps,
         notes=tuple(notes),
@@ -116,7 +117,7 @@ def picture(item: Item, prediction: Mask | None, classes: Sequence[LabelClass]) 
 
 
 def class_colours(classes: Sequence[LabelClass]) -> dict[int, Rgb]:
-    """A colour for each class that is drawn: the card's own, or a circle of hues if two are equal."""
+    """A colour for each class that is drawn: the card's, or a circle of hues if two are equal."""
     drawn = [label for label in classes if not is_background(label)]
     if len({label.color for label in drawn}) == len(drawn):
         return {label.id: label.color for label in drawn}
@@ -139,7 +140,7 @@ def overlay_figure(overlays: Sequence[Overlay], path: Path, *, title: str = "") 
     side, gap, margin = 210.0, 12.0, 14.0  # px
     widths = [side * o.reference.shape[1] / o.reference.shape[0] for o in overlays]
     width = sum(widths) + gap * (len(widths) - 1) + 2 * margin
-    below, above = 62.0, (36.0 if title else margin)
+    below, above = 56.0, (36.0 if title else margin)
     height = side + below + above
     with style():
         figure = canvas(width, height)
@@ -178,24 +179,24 @@ def _draw(axes: Axes, overlay: Overlay) -> None:
     axes.set_xlabel(shortened(overlay.caption, 60), color=INK, fontsize=11, labelpad=6)
 
 
-def _pen(name: str) -> dict[str, object]:
+def _pen(name: str) -> dict[str, Any]:
     from matplotlib import patheffects  # noqa: PLC0415
 
     solid = name == "reference"
-    casing = patheffects.Stroke(linewidth=3.2, foreground=CASING, alpha=0.7)
+    casing = patheffects.Stroke(linewidth=2.8, foreground=CASING, alpha=0.7)
     return {
         "color": REFERENCE if solid else PREDICTION,
-        "linewidth": 1.8,
+        "linewidth": 1.5,
         "linestyle": "-" if solid else (0, (3.2, 2)),
         "dash_capstyle": "butt",
         "path_effects": [casing, patheffects.Normal()],
     }
 
 
-def _legend_lines() -> list[object]:
+def _legend_lines() -> list[Line2D]:
     from matplotlib.lines import Line2D  # noqa: PLC0415
 
-    return [Line2D([], [], label=n, **_pen(n)) for n in ("reference", "prediction")]  # type: ignore[arg-type]
+    return [Line2D([], [], label=name, **_pen(name)) for name in ("reference", "prediction")]
 
 
 def _empty_notes(reference: Mask, prediction: Mask | None, objects: Sequence[int]) -> list[str]:
@@ -203,7 +204,7 @@ def _empty_notes(reference: Mask, prediction: Mask | None, objects: Sequence[int
     nothing_found = prediction is not None and not np.isin(prediction, objects).any()
     if nothing_there and nothing_found:
         return ["both masks are empty"]
-    notes: list[str] = []
+    notes: list[str] = [] if prediction is not None else ["no prediction to draw"]
     if nothing_there:
         notes.append("the reference is empty")
     if nothing_found:
@@ -252,8 +253,9 @@ def _polygon(points: NDArray[np.float64]) -> str:
     return "M" + " ".join(f"{x:.1f},{y:.1f}" for x, y in points[turns]) + "Z"
 
 
-def _photo_uri(image: Mask, size: tuple[int, int]) -> str:
-    photo = Image.fromarray(image).resize(size, Image.Resampling.LANCZOS)
+def _photo_uri(image: Mask, size: tuple[int, int], *, grey: bool) -> str:
+    photo = Image.fromarray(image).convert("L" if grey else "RGB")  # grey below coloured maps
+    photo = photo.resize(size, Image.Resampling.LANCZOS)
     stream = io.BytesIO()
     photo.save(stream, "JPEG", quality=_QUALITY, optimize=True)
     return _data_uri("image/jpeg", stream.getvalue())

@@ -17,7 +17,7 @@ from segbench.masks.forms import Form, Reading
 from segbench.masks.labels import IGNORE_ID, is_background
 from segbench.masks.prepared import data_folder, open_prepared
 from segbench.masks.submission import Arrays, Submission, open_submission
-from segbench.measures import DEFINITIONS, Empty, Measure, grid
+from segbench.measures import DEFINITIONS, Empty, grid
 from segbench.scoring.scores import Score, Table, score_table
 from segbench.scoring.tally import Policy, Progress, Tally, tally
 from segbench.scoring.target import Target, find_prepared, prepared_target, reference_target

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -105,7 +104,7 @@ def refuse_foreign(folder: Path) -> None:
         return
     if not folder.is_dir():
         raise SegbenchError(f"{folder}: is a file; expected a folder to write to")
-    foreign = sorted(set(os.listdir(folder)) - OURS)
+    foreign = sorted({path.name for path in folder.iterdir()} - OURS)
     if foreign:
         raise SegbenchError(
             f"{folder}: holds {', '.join(foreign[:3])}{', ...' * (len(foreign) > 3)}, which an "  # noqa: PLR2004

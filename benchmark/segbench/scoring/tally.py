@@ -99,10 +99,11 @@ def tally(
     try:
         reading = decide(seen, target.classes, asked=policy.form)
     except SegbenchError as error:
-        if problems and seen.kinds:
+        if not problems:
+            raise SegbenchError(f"{submission.origin}: {error}") from error
+        if seen.kinds:
             problems.add("values in no known form", str(error))
-        elif not problems:
-            raise SegbenchError(f"{submission.origin}: {error}", problems=error.problems) from error
+        raise problems.error(f"{submission.origin}: the predictions were not scored") from error
     problems.raise_if_any(f"{submission.origin}: the predictions were not scored")
     class_index = {label.id: i for i, label in enumerate(target.classes)}
     column = {value: class_index[c] for value, c in reading.class_of.items() if c in class_index}
@@ -179,7 +180,7 @@ def _suffix_advice(found: list[str], wanted: set[str]) -> str:
     return ""
 
 
-def _count_all(
+def _count_all(  # noqa: PLR0917  all of `tally`'s arguments, for one step of it
     target: Target,
     present: list[Item],
     submission: Submission,

@@ -38,7 +38,7 @@ def weights(n_units: int, *, n_resamples: int = N_RESAMPLES, seed: int = SEED) -
 
 
 def percentile_interval(replicates: Floats, *, level: float = 0.95) -> tuple[Floats, Floats]:
-    """Lower and upper end for each column of replicates (n_resamples, M); NaN replicates are left out.
+    """Lower and upper end for each column of replicates (n_resamples, M), NaN ones left out.
 
     Returns:
         Two arrays (M,); NaN where a column has no defined replicate.
