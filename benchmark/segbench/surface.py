@@ -106,7 +106,8 @@ def surface_distances(
             np.ones(len(distances)) for distances in (to_prediction, to_reference)
         )
     else:
-        codes = [_corner_codes(mask) for mask in (reference, prediction)]
+        box = _bounding_box((reference != 0) | (prediction != 0))
+        codes = [_corner_codes(mask[box]) for mask in (reference, prediction)]
         elements = [(code > 0) & (code < ALL_FOUR) for code in codes]
         to_prediction, to_reference = kernels.point_distances(*elements, spacing=spacing)
         lengths = _contour_lengths(spacing)
@@ -131,14 +132,9 @@ ALL_FOUR = 15
 
 def _corner_codes(mask: Mask) -> NDArray[np.uint8]:
     """Which of the four pixels around each corner are foreground, (H+1)x(W+1) uint8."""
-    height, width = mask.shape
-    pixels = (mask != 0).view(np.uint8)
-    codes = np.zeros((height + 1, width + 1), dtype=np.uint8)
-    codes[1:, 1:] += 8 * pixels
-    codes[1:, :-1] += 4 * pixels
-    codes[:-1, 1:] += 2 * pixels
-    codes[:-1, :-1] += pixels
-    return codes
+    pixels = np.pad(mask != 0, 1).view(np.uint8)
+    rows = pixels[:-1] << 2 | pixels[1:]  # of each pixel and the one below it: 4 and 1
+    return rows[:, :-1] << 1 | rows[:, 1:]
 
 
 def _contour_lengths(spacing: tuple[float, float]) -> Floats:
@@ -279,12 +275,18 @@ def boundary_iou(
 
 
 def _inner_band(mask: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
-    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    box = _bounding_box(mask)  # what lies outside of it erodes as background does
     band = mask.copy()
-    if len(rows):  # what lies outside of the mask's bounding box erodes it as background does
-        box = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-        band[box] &= ~_eroded(mask[box], width)
+    band[box] &= ~_eroded(mask[box], width)
     return band
+
+
+def _bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """The rows and columns that the foreground spans."""
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return slice(0), slice(0)
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
 def _eroded(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
