@@ -57,15 +57,17 @@ typedef struct {
 
 /* Whether a block surely holds no boundary pixel: all background, or all like its surroundings. */
 static inline int is_uniform(Rows r) {
-    uint64_t any = 0, different = 0;
-    for (int i = 0; i < BLOCK; i += WORD) any |= load(r.here + i);
-    if (!any) return 1;
-    for (int i = 0; i < BLOCK; i += WORD) {
-        uint64_t here = load(r.here + i);
-        different |= (here ^ load(r.above + i)) | (here ^ load(r.below + i));
-        different |= (here ^ load(r.here + i - 1)) | (here ^ load(r.here + i + 1));
-    }
-    return !different;
+    uint8_t set[LANES] = {0}, different[LANES] = {0};
+    for (int i = 0; i < BLOCK; i += LANES)
+        for (int j = 0; j < LANES; j++) set[j] |= r.here[i + j];
+    if (!any(set)) return 1;
+    for (int i = 0; i < BLOCK; i += LANES)
+        for (int j = 0; j < LANES; j++) {
+            uint8_t here = r.here[i + j];
+            different[j] |= (uint8_t)((here ^ r.above[i + j]) | (here ^ r.below[i + j]));
+            different[j] |= (uint8_t)((here ^ r.here[i + j - 1]) | (here ^ r.here[i + j + 1]));
+        }
+    return !any(different);
 }
 
 static inline uint64_t foreground(Rows r) {

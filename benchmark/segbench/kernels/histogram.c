@@ -26,10 +26,11 @@ static int by_value(const void *a, const void *b) {
 
 /* Whether a block of both maps holds nothing but these two values. */
 static inline int is_all(const uint8_t *a, const uint8_t *b, uint8_t value_a, uint8_t value_b) {
-    uint64_t different = 0;
-    for (int i = 0; i < BLOCK; i += WORD)
-        different |= (load(a + i) ^ value_a * EACH_BYTE) | (load(b + i) ^ value_b * EACH_BYTE);
-    return !different;
+    uint8_t different[LANES] = {0};
+    for (int i = 0; i < BLOCK; i += LANES)
+        for (int j = 0; j < LANES; j++)
+            different[j] |= (uint8_t)((a[i + j] ^ value_a) | (b[i + j] ^ value_b));
+    return !any(different);
 }
 
 /* Bits of the pixels of a block that differ from the pixel before them, in either map. */
@@ -51,13 +52,16 @@ EXPORT int64_t segbench_joint_pairs(const uint8_t *a, const uint8_t *b, int64_t 
     Histogram h = {table, pairs, 0};
     int64_t start = 0; /* of the current run */
     int64_t i = 1;
-    for (; n - i >= BLOCK; i += BLOCK) {
-        if (is_all(a + i, b + i, a[start], b[start])) continue;
+    while (n - i >= BLOCK) {
+        uint8_t value_a = a[start], value_b = b[start];
+        while (n - i >= BLOCK && is_all(a + i, b + i, value_a, value_b)) i += BLOCK;
+        if (n - i < BLOCK) break;
         for (uint64_t bits = changes(a + i, b + i); bits; bits &= bits - 1) {
             int64_t end = i + first_bit(bits);
             add(&h, a[start], b[start], end - start);
             start = end;
         }
+        i += BLOCK;
     }
     for (; i < n; i++) {
         if (a[i] == a[start] && b[i] == b[start]) continue;

@@ -18,7 +18,8 @@
 #endif
 
 #define WORD 8   /* bytes in a word */
-#define BLOCK 64 /* bytes that are looked at together; loops over a block become vector code */
+#define BLOCK 64 /* bytes that are looked at together */
+#define LANES 16 /* bytes of a block that compilers handle in one vector */
 
 #define EACH_BYTE UINT64_C(0x0101010101010101) /* times a byte: that byte eight times */
 #define TOP_BITS UINT64_C(0x8080808080808080)
@@ -37,6 +38,11 @@ static inline void store(uint8_t *p, uint64_t word) {
     word = __builtin_bswap64(word);
 #endif
     memcpy(p, &word, WORD);
+}
+
+/* Whether any of the lanes is not zero. */
+static inline int any(const uint8_t lanes[LANES]) {
+    return (load(lanes) | load(lanes + WORD)) != 0;
 }
 
 /* Flags of the bytes that are not zero. */

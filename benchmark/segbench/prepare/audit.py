@@ -179,7 +179,7 @@ def audit(
             ids=(pictures[i].id, pictures[j].id),
             across_splits=_across_splits([pictures[i], pictures[j]]),
             across_folds=_across_folds([pictures[i], pictures[j]]),
-            inliers=count_inliers(seen[i].keypoints, [seen[j].keypoints])[0],
+            inliers=count_inliers(seen[j].keypoints, [seen[i].keypoints])[0],
             correlation=correlations.get((i, j), 0.0),
         )
         for i, j in pairs

@@ -1,8 +1,8 @@
 """The same thing in two pictures, found by local features and a geometric check.
 
 SIFT features (Lowe 2004, doi:10.1023/B:VISI.0000029664.99615.94) of the object only, matched where
-each is the other's nearest and clearly nearer than the second, then counted where one similarity
-(shift, rotation, scale 0.5 to 2) explains them. All pairs of matches are tried as the similarity
+each is the other's nearest and, in one of the two pictures, clearly nearer than the second, then
+counted where one similarity (shift, rotation, scale 0.5 to 2) explains them. All pairs of matches are tried as the similarity
 rather than random ones, and descriptors are whole numbers small enough to multiply exactly in
 float32, so the count is the same on every run.
 
@@ -132,7 +132,7 @@ def _inliers_of_pair(one: Keypoints, other: Keypoints, alike: NDArray[np.float32
         return 0
     miss = np.abs(s[:, None] * z + t[:, None] - w)
     near = miss < _TOLERANCE * min(one.extent, other.extent) * np.maximum(1, np.abs(s))[:, None]
-    turn = np.exp(1j * (one.turns[i] - other.turns[j]))
+    turn = np.exp(1j * (one.turns[i] - other.turns[j]))  # SIFT measures against x + iy's sense
     turned = np.abs(np.angle(turn * np.exp(-1j * np.angle(s))[:, None])) < _MAX_TURN
     zoom = np.log(other.sizes[j] / one.sizes[i])
     zoomed = np.abs(zoom - np.log(np.abs(s))[:, None]) < _MAX_ZOOM
@@ -145,16 +145,17 @@ def _matches(distance: NDArray[np.float32]) -> tuple[NDArray[np.intp], NDArray[n
     """Row and column of mutual nearest neighbours that pass the ratio test, the clearest ones.
 
     Args:
-        distance: Squared distances of descriptors; left as they were.
+        distance: Squared distances of descriptors; overwritten where neighbours are mutual.
     """
     i = np.arange(len(distance))
     j = distance.argmin(axis=1)
+    mutual = distance[:, j].argmin(axis=0) == i
+    i, j = i[mutual], j[mutual]
     nearest = distance[i, j]
     distance[i, j] = np.inf
-    ratio = np.sqrt(nearest / np.maximum(distance.min(axis=1), 1))
-    distance[i, j] = nearest
+    second = np.maximum(distance[i].min(axis=1), distance[:, j].min(axis=0))
+    ratio = np.sqrt(nearest / np.maximum(second, 1))
     clear = np.flatnonzero(ratio < _RATIO)
-    clear = clear[distance[:, j[clear]].argmin(axis=0) == clear]
     clear = clear[np.argsort(ratio[clear], kind="stable")][:_MAX_MATCHES]
     return i[clear], j[clear]
 

@@ -88,6 +88,10 @@ def _from_source(request: Request, target: Path, progress: Progress) -> Prepared
     scratch = Path(tempfile.mkdtemp(prefix=prefix, dir=request.data))
     try:
         source, origin = _obtain(request, scratch, progress)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+    try:
         return build_from_source(
             request.dataset,
             source,
@@ -98,6 +102,9 @@ def _from_source(request: Request, target: Path, progress: Progress) -> Prepared
             jobs=request.jobs,
             progress=progress,
         )
+    except SegbenchError as error:
+        # name what the user gave, not the folder it was unpacked in
+        raise SegbenchError(str(error).replace(str(source), request.source or origin.url)) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
