@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pyproject.toml
 
-.PHONY: demo test lint pictures clean
+.PHONY: demo test lint pictures sanitize clean
 
 demo: .venv/core
 	$(BIN)/segbench demo --out demo
@@ -32,6 +32,16 @@ pictures: .venv/core
 .venv/dev: .venv/core $(SOURCES)
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
+
+# the kernels under the address and undefined-behaviour sanitizers
+sanitize: .venv/dev
+	rm -rf build/sanitize && mkdir -p build/sanitize && cp -r benchmark/segbench build/sanitize/
+	$(CC) -std=c11 -O1 -g -fPIC -shared -fsanitize=address,undefined -fno-sanitize-recover=all \
+	  -fno-omit-frame-pointer -o build/sanitize/segbench/kernels/library.so \
+	  benchmark/segbench/kernels/*.c -lm
+	PYTHONPATH=build/sanitize PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
+	  LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) \
+	  $(BIN)/python -m pytest tests/test_kernels.py tests/test_png_kernels.py tests/test_surface.py
 
 clean:
 	rm -rf .venv demo dist

@@ -13,7 +13,8 @@ from sklearn import metrics
 
 import segbench
 from segbench import measures
-from segbench.confusion import Counts, joint_histogram, worst_counts, worst_map
+from segbench.confusion import Counts, worst_counts, worst_map
+from segbench.kernels import joint_histogram
 from segbench.measures import DEFINITIONS, TABLE, Measure, grid, parse
 from segbench.scoring.scores import score_table
 from segbench.scoring.tally import Policy

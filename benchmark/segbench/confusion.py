@@ -1,7 +1,8 @@
 """Counts of agreement between two label maps, as values that add.
 
-An image's joint histogram holds everything that overlap measures need; per class it reduces to true
-and false positives and negatives (one against the rest). Counts are int64 and add exactly; ratios
+An image's joint histogram (`segbench.kernels.joint_histogram`) holds everything that overlap
+measures need; per class it reduces to true and false positives and negatives (one against the
+rest). Counts are int64 and add exactly; ratios
 are formed last, in `segbench.measures`.
 """
 
@@ -14,34 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-N_LABELS = 256
-
 Pixels = NDArray[Any]
 """Numbers of pixels: int64, or float64 where units are weighted (bootstrap)."""
-
-
-def joint_histogram(
-    reference: NDArray[np.uint8], prediction: NDArray[np.uint8]
-) -> NDArray[np.int64]:
-    """Count the pixels of each pair (reference value, predicted value).
-
-    Args:
-        reference: HxW uint8.
-        prediction: HxW uint8, the same shape.
-
-    Returns:
-        256x256 int64; row = reference, column = prediction.
-
-    Raises:
-        ValueError: The shapes or dtypes differ from the above.
-    """
-    if reference.shape != prediction.shape:
-        raise ValueError(f"shapes {reference.shape} and {prediction.shape} differ")
-    if reference.dtype != np.uint8 or prediction.dtype != np.uint8:
-        raise ValueError(f"dtypes {reference.dtype} and {prediction.dtype}, expected uint8")
-    pairs = (reference.ravel().astype(np.uint16) << 8) | prediction.ravel()
-    counts = np.bincount(pairs, minlength=N_LABELS * N_LABELS)
-    return counts.reshape(N_LABELS, N_LABELS).astype(np.int64, copy=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,8 +65,8 @@ class Counts:
     def __add__(self, other: Counts) -> Counts:
         return Counts(*(a + b for a, b in zip(self, other, strict=True)))
 
-    def __getitem__(self, index: object) -> Counts:
-        return Counts(*(a[index] for a in self))  
+    def __getitem__(self, index: Any) -> Counts:  # noqa: ANN401  whatever indexes an array
+        return Counts(*(a[index] for a in self))
 
     def sum(self) -> Counts:
         """Pooled over the first axis (images)."""

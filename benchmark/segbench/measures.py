@@ -4,8 +4,8 @@ Conventions. Counts are int64 with the class on the last axis (see `segbench.con
 maps them to float64, per class (..., K) or for the whole label map (...). Undefined is NaN.
 
 Empty rule, family "object" (iou, dice, precision, recall, volume_similarity, thresholded_iou):
-where a class is in neither reference nor prediction its value is undefined (`empty:nan`: left out and
-counted), or 1 or 0 on request; where it is in only one of them, the value is the worst, 0.
+where a class is in neither reference nor prediction its value is undefined (`empty:nan`: left out
+and counted), or 1 or 0 on request; where it is in only one of them, the value is the worst, 0.
 Family "agreement" (accuracy, specificity, balanced_accuracy, mcc, kappa, fwiou) counts the pixels
 outside the class too, so an absent class is an agreement like any other; only a true 0/0 (both maps
 constant and equal, or no valid pixel) is undefined and follows the same option. Where just one of
@@ -253,7 +253,7 @@ TABLE: tuple[Definition, ...] = (
     ),
     Definition(
         key="volume_similarity",
-        title="Volume (area) similarity",
+        title="Volume similarity (of areas)",
         formula="1 - |fn - fp| / (2 tp + fp + fn)",
         worst=0.0,
         family="object",

@@ -14,8 +14,8 @@ import hashlib
 import sys
 from pathlib import Path
 
-from segbench.catalog.cards import SPLIT_COLUMNS
 from segbench.catalog.card import Card
+from segbench.catalog.cards import SPLIT_COLUMNS
 from segbench.catalog.splitting import folds, split_by_shares
 from segbench.catalog.strict import read_toml
 from segbench.prepare.layout import find_pairs

@@ -61,7 +61,5 @@ def demo(
     say("try next, on real data:")
     say("  segbench prepare ph2 --source PH2Dataset.rar")
     say("  segbench predict otsu --dataset ph2 --out predictions/ph2-otsu")
-    say(
-        "  segbench evaluate --predictions predictions/ph2-otsu --out scores/ph2-otsu"
-    )
+    say("  segbench evaluate --predictions predictions/ph2-otsu --out scores/ph2-otsu")
     say("or your own masks:  segbench evaluate --predictions DIR --references DIR")

@@ -57,9 +57,7 @@ def prepare(
     say(f"{made.name}@{made.version} {done}: {counts['samples']}{partly} samples ({splits})")
     say(f"  in      {made.root}")
     say(f"  digest  {made.info['content_digest'][:12]}")
-    say(
-        f"  licence {made.info['licence']}; terms: segbench datasets show {made.name}"
-    )
+    say(f"  licence {made.info['licence']}; terms: segbench datasets show {made.name}")
     where = f" --data {data}" if data else ""
     out = Path("predictions") / f"{made.name}-otsu"
     say(f"next: segbench predict otsu --dataset {made.name}{where} --out {out}")

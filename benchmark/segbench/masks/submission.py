@@ -42,7 +42,10 @@ MAX_MEMBER_BYTES = 2**31
 MAX_TAR_BYTES = 2**36
 MAX_MEMBERS = 2_000_000
 
-_JUNK = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
+OUR_MARKER = "segbench.json"
+"""Lies in folders that `segbench predict` wrote; says how the predictions were made."""
+
+_JUNK = (OUR_MARKER, "__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
 _ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 
 

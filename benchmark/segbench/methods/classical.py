@@ -1,7 +1,7 @@
 """Segmentation without training, for pictures of one salient object: the floor for every network.
 
-Each method maps an HxWx3 uint8 RGB image to an HxW boolean mask, deterministically. The work is done
-on a reduced copy (`size`, long side in pixels); the mask comes back at the image's own size.
+Each method maps an HxWx3 uint8 RGB image to an HxW boolean mask, deterministically. The work is
+done on a reduced copy (`size`, long side in pixels); the mask comes back at the image's own size.
 """
 
 from __future__ import annotations
@@ -149,9 +149,11 @@ def _cleaned(mask: Mask, options: OtsuOptions) -> Mask:
     from scipy import ndimage  # noqa: PLC0415
 
     if options.opening_radius:
-        mask = ndimage.binary_opening(mask, _disk(options.opening_radius))
-    labels, n = ndimage.label(mask)
-    if n == 0:
+        mask = np.asarray(
+            ndimage.binary_opening(mask, _disk(options.opening_radius)), dtype=np.bool_
+        )
+    labels = _components(mask)
+    if labels.max() == 0:
         return mask
     weight = np.ones(mask.shape)
     if options.central:  # dark corners are large but far out
@@ -161,7 +163,14 @@ def _cleaned(mask: Mask, options: OtsuOptions) -> Mask:
         weight = np.exp(-(x * x + y * y) / (2 * 0.4**2))
     areas = np.bincount(labels.ravel(), weight.ravel())
     areas[0] = 0
-    return ndimage.binary_fill_holes(labels == areas.argmax())
+    return np.asarray(ndimage.binary_fill_holes(labels == areas.argmax()))
+
+
+def _components(mask: Mask) -> NDArray[np.int32]:
+    """4-connected components, numbered from 1."""
+    from skimage.measure import label  # noqa: PLC0415
+
+    return np.asarray(label(mask, connectivity=1), dtype=np.int32)
 
 
 def _channel(image: Rgb, name: str) -> Floats:

@@ -19,11 +19,9 @@ from segbench.errors import SegbenchError
 from segbench.masks.encode import encode_mask
 from segbench.masks.labels import LabelClass, foreground
 from segbench.masks.prepared import PreparedDataset, read_rgb, selection_name
+from segbench.masks.submission import OUR_MARKER
 from segbench.methods.classical import segment
 from segbench.methods.recipes import ClassicalRecipe
-
-MARKER = "segbench.json"
-"""Says how a predictions folder was made; its presence makes the folder ours to replace."""
 
 Progress = Callable[[int, int], None]
 
@@ -98,7 +96,7 @@ def predict(
             "split_digest": dataset.digest(split, fold=fold),
             "n_samples": len(rows),
         }
-        (made / MARKER).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+        (made / OUR_MARKER).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
         if out.exists():
             shutil.rmtree(out)
         made.rename(out)
@@ -121,8 +119,8 @@ def refuse_foreign(out: Path) -> None:
     if not out.exists():
         return
     names = sorted(p.name for p in out.iterdir()) if out.is_dir() else [out.name]
-    foreign = [n for n in names if n != MARKER and not n.endswith(".png")]
-    if not out.is_dir() or foreign or (names and MARKER not in names):
+    foreign = [n for n in names if n != OUR_MARKER and not n.endswith(".png")]
+    if not out.is_dir() or foreign or (names and OUR_MARKER not in names):
         raise SegbenchError(
             f"{out}: holds {', '.join((foreign or names)[:3])}, which `segbench predict` did not "
             f"write; choose a new folder with --out"

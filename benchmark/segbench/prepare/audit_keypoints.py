@@ -2,9 +2,9 @@
 
 SIFT features (Lowe 2004, doi:10.1023/B:VISI.0000029664.99615.94) of the object only, matched where
 each is the other's nearest and, in one of the two pictures, clearly nearer than the second, then
-counted where one similarity (shift, rotation, scale 0.5 to 2) explains them. All pairs of matches are tried as the similarity
-rather than random ones, and descriptors are whole numbers small enough to multiply exactly in
-float32, so the count is the same on every run.
+counted where one similarity (shift, rotation, scale 0.5 to 2) explains them. All pairs of matches
+are tried as that similarity rather than random ones, and descriptors are whole numbers small enough
+to multiply exactly in float32, so the count is the same on every run.
 
 Conventions: places are complex numbers x + iy in units of the picture's long side; a similarity is
 `w = s * z + t` with complex s and t.
@@ -132,7 +132,7 @@ def _inliers_of_pair(one: Keypoints, other: Keypoints, alike: NDArray[np.float32
         return 0
     miss = np.abs(s[:, None] * z + t[:, None] - w)
     near = miss < _TOLERANCE * min(one.extent, other.extent) * np.maximum(1, np.abs(s))[:, None]
-    turn = np.exp(1j * (one.turns[i] - other.turns[j]))  # SIFT measures against x + iy's sense
+    turn = np.exp(1j * (one.turns[i] - other.turns[j]))  # scikit-image's run against x + iy
     turned = np.abs(np.angle(turn * np.exp(-1j * np.angle(s))[:, None])) < _MAX_TURN
     zoom = np.log(other.sizes[j] / one.sizes[i])
     zoomed = np.abs(zoom - np.log(np.abs(s))[:, None]) < _MAX_ZOOM

@@ -187,7 +187,9 @@ def _coding(folder: Path, masks: Sequence[str]) -> Coding:
     values = sorted(value for value in seen if isinstance(value, int))
     binary = set(values) <= {0, 255}
     if soft or binary or len(set(values) - {IGNORE_ID}) > MAX_CLASSES:
-        comment = "white on black" if binary and not soft else "soft grey edges: above is the object"
+        comment = (
+            "white on black" if binary and not soft else "soft grey edges: above is the object"
+        )
         classes = ((0, "background", _COLOURS[0]), (1, "object", _COLOURS[1]))
         return Coding('kind = "threshold"\nabove = 127', classes, comment)
     return _ids(values)
@@ -255,7 +257,9 @@ def _write_splits(guess: Guess, path: Path) -> None:
         writer.writerow(SPLIT_COLUMNS)
         for identifier in ids:
             pair = guess.pairs[identifier]
-            pins = [hashlib.sha256(file.read_bytes()).hexdigest() for file in (pair.image, pair.mask)]
+            pins = [
+                hashlib.sha256(file.read_bytes()).hexdigest() for file in (pair.image, pair.mask)
+            ]
             fold = fold_of[identifier]
             writer.writerow([identifier, split_of[identifier], fold, identifier, *pins])
 

@@ -104,7 +104,9 @@ def _from_source(request: Request, target: Path, progress: Progress) -> Prepared
         )
     except SegbenchError as error:
         # name what the user gave, not the folder it was unpacked in
-        raise SegbenchError(str(error).replace(str(source), request.source or origin.url)) from error
+        raise SegbenchError(
+            str(error).replace(str(source), request.source or origin.url)
+        ) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

@@ -10,8 +10,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench.confusion import Counts, joint_histogram, worst_counts, worst_map
+from segbench.confusion import Counts, worst_counts, worst_map
 from segbench.errors import Problems, SegbenchError
+from segbench.kernels import joint_pairs
 from segbench.masks.decode import Kind, MaskFileError, Size, Value
 from segbench.masks.digests import content_line, digest
 from segbench.masks.forms import Form, Reading, Seen, decide
@@ -198,8 +199,7 @@ def _count_all(  # noqa: PLR0917  all of `tally`'s arguments, for one step of it
         decoded = submission.decode(
             item.id, item.size, any_size=policy.resize == "nearest", threshold=policy.threshold
         )
-        joint = joint_histogram(reference, resize_nearest(decoded.codes, item.size)).ravel()
-        pairs = np.flatnonzero(joint)
+        pairs, pixels = joint_pairs(reference, resize_nearest(decoded.codes, item.size))
         if unknown := {int(pair) >> 8 for pair in pairs} - known:
             raise SegbenchError(
                 f"{item.id}: the reference holds {', '.join(map(str, sorted(unknown)[:5]))}, which "
@@ -207,7 +207,7 @@ def _count_all(  # noqa: PLR0917  all of `tally`'s arguments, for one step of it
             )
         line = "" if target.digest else content_line(item.id, None, reference)
         resized = decoded.size != item.size
-        return _Joint(pairs, joint[pairs], decoded.kind, decoded.values, resized, line)
+        return _Joint(pairs, pixels, decoded.kind, decoded.values, resized, line)
 
     with ThreadPoolExecutor(jobs) as pool:
         futures = [pool.submit(one, item) for item in present]
