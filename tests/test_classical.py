@@ -97,7 +97,7 @@ def test_unknown_methods_and_options_are_refused():
     image, _ = disc()
     with pytest.raises(SegbenchError, match="no method 'magic'; there are otsu, grabcut"):
         segment(image, "magic", {})
-    with pytest.raises(SegbenchError, match="chanel.*there are channel, object"):
+    with pytest.raises(SegbenchError, match=r"chanel.*there are channel, object"):
         segment(image, "otsu", {"chanel": "blue"})
     with pytest.raises(SegbenchError, match="sigma"):
         segment(image, "grabcut", {"sigma": -1})

@@ -24,7 +24,8 @@ from segbench.prepare.metadata import read_fields
 SEED = 1
 
 # Images of one lesion in PH2: found with local features and a geometric check over all pairs, then
-# looked at. The last two are probable, the others clear; each has one diagnosis.
+# looked at. The first seven are clear, the others probable: the last four were found by `segbench
+# audit ph2 --ungrouped`, and three of those carry two diagnoses. Where in doubt they stay together.
 PH2_LESIONS = (
     ("IMD199", "IMD200"),
     ("IMD408", "IMD409"),
@@ -35,6 +36,10 @@ PH2_LESIONS = (
     ("IMD278", "IMD279", "IMD280"),
     ("IMD002", "IMD004"),
     ("IMD139", "IMD140"),
+    ("IMD020", "IMD021"),
+    ("IMD039", "IMD040"),
+    ("IMD019", "IMD038"),
+    ("IMD207", "IMD208"),
 )
 PH2_SHARES = {"train": 80, "val": 20, "test": 100}
 
@@ -103,6 +108,8 @@ def main(name: str, source: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 4:
-        raise SystemExit(__doc__)
-    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
+    try:
+        _, dataset, folder, target = sys.argv
+    except ValueError:
+        raise SystemExit(__doc__) from None
+    main(dataset, Path(folder), Path(target))

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 _SMALLEST_PX = 16  # diameter of a disc as large as the object
+_FLATTEST = 0.1  # spread of the fine texture; it is 0.4 to 1 in PH2
 _COARSE_PX = 40
 _FINE_PX = 64
 _CANVAS_PX = 56  # of the coarse scale
@@ -61,7 +62,7 @@ class Appearance:
 
 
 def find_texture(grey: NDArray[np.uint8], inside: NDArray[np.bool_]) -> Appearance | None:
-    """The texture of an object; None where it is too small to have one.
+    """The texture of an object; None where it is too small or too flat to have one.
 
     Args:
         grey: HxW uint8.
@@ -74,6 +75,8 @@ def find_texture(grey: NDArray[np.uint8], inside: NDArray[np.bool_]) -> Appearan
         return None
     coarse = _texture(grey, inside, _COARSE_PX / diameter, band=(1.0, 5.0))
     fine = _texture(grey, inside, _FINE_PX / diameter, band=(1.0, 4.0))
+    if fine.values[fine.inside > 0].std() < _FLATTEST:
+        return None
     return Appearance(coarse, _without_rim(fine))
 
 
