@@ -10,7 +10,7 @@ demo: .venv/core
 	$(BIN)/segbench demo --out demo
 
 test: .venv/dev
-	$(BIN)/python -m pytest -n auto --dist loadgroup
+	$(BIN)/python -m pytest -n auto --dist loadgroup --max-worker-restart 0
 
 # ruff (all rules), pyright (strict), the direction of imports
 lint: .venv/dev

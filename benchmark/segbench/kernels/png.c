@@ -110,6 +110,7 @@ EXPORT int64_t segbench_unfilter(const uint8_t *in, int64_t in_size, uint8_t *ou
     if (rows < 0 || row_bytes < 0 || row_bytes == INT64_MAX || bpp < 1 || bpp > 8) return BAD_SIZE;
     if (row_bytes % bpp || rows > in_size / (row_bytes + 1)) return BAD_SIZE;
     if (in_size != rows * (row_bytes + 1) || out_size != rows * row_bytes) return BAD_SIZE;
+    if (rows == 0) return DONE; /* however long */
     uint8_t *zeros = calloc(1, (size_t)row_bytes + 1);
     if (!zeros) return NO_MEMORY;
     const uint8_t *above = zeros;
