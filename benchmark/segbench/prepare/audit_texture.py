@@ -5,7 +5,8 @@ object's outline gives its place and size, all rotations are tried on a small sc
 refined with an affine transform that maximises the correlation, as in the enhanced correlation
 coefficient method (Evangelidis & Psarakis 2008, doi:10.1109/TPAMI.2008.113). What is correlated is
 the logarithm of grey, band-passed and with its contrast made even inside the object, so that light,
-colour and shading play no part.
+colour and shading play no part. How much a correlation says depends on how much detail there is:
+`significance` gives it in standard errors.
 
 It needs the object's outline twice at about the same place: overlapping frames that cut an object
 in two are found by local features instead (`audit_keypoints`).
@@ -36,6 +37,7 @@ _HOPELESS = 0.25  # correlation after the first stage
 _STRETCH = (0.7, 1.43)  # of the affine transform
 _MAX_SHIFT = 0.25  # in diameters
 _MIN_OVERLAP = 0.4
+_LONGEST_PX = 20  # at which neighbouring pixels are still alike
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,6 +146,36 @@ def correlation(still: Texture, moving: Texture, turn: float) -> float:
     stretch = np.linalg.svd(linear, compute_uv=False)
     plausible = stretch.min() > _STRETCH[0] and stretch.max() < _STRETCH[1]
     return value if plausible and np.abs(shift).max() < _MAX_SHIFT * _FINE_PX else 0.0
+
+
+def significance(correlated: float, still: Texture, moving: Texture) -> float:
+    """A correlation in units of its standard error were the two fine textures unrelated.
+
+    Neighbouring pixels are alike, so the error is not that of so many pixels: its square is
+    `sum(r1 * r2) / n` over all distances, with the textures' autocorrelations r1 and r2 (Clifford,
+    Richardson & Hemon 1989, doi:10.2307/2532039). They are averaged over directions here, for the
+    two may be turned. The search for the best fit adds to what chance alone would give.
+    """
+    (one, how_many), (other, _) = _autocorrelation(still), _autocorrelation(moving)
+    n_pixels = min(float(still.inside.sum()), float(moving.inside.sum()))
+    return correlated * float(np.sqrt(n_pixels / max((one * other * how_many).sum(), 1.0)))
+
+
+def _autocorrelation(texture: Texture) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """By distance in pixels, 0 to 19: the mean autocorrelation, and the number of shifts."""
+    height, width = texture.values.shape
+    size = (2 * height, 2 * width)
+    mean = texture.values.sum() / texture.inside.sum()
+    products, pairs = (
+        np.fft.irfft2(np.abs(np.fft.rfft2(layer, size)) ** 2, size)
+        for layer in ((texture.values - mean) * texture.inside, texture.inside)
+    )
+    likeness = products / np.maximum(pairs, 0.05 * pairs[0, 0])
+    rows, columns = (np.minimum(np.arange(side), side - np.arange(side)) for side in size)
+    distance = np.rint(np.hypot(rows[:, None], columns)).astype(np.intp).ravel()
+    how_many = np.bincount(distance)
+    mean_likeness = np.bincount(distance, likeness.ravel()) / how_many
+    return mean_likeness[:_LONGEST_PX] / likeness[0, 0], how_many[:_LONGEST_PX]
 
 
 def _step(
