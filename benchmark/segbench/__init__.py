@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from segbench._version import __version__
     from segbench.errors import SegbenchError
     from segbench.masks.prepared import PreparedDataset, Sample, load
-    from segbench.measures import Measure, parse
+    from segbench.measures import Measure, Options, parse
     from segbench.scoring.evaluate import Evaluation, evaluate
     from segbench.scoring.tally import Policy
 
 __all__ = [
     "Evaluation",
     "Measure",
+    "Options",
     "Policy",
     "PreparedDataset",
     "Sample",
@@ -37,6 +38,7 @@ __all__ = [
 _HOME = {
     "Evaluation": "scoring.evaluate",
     "Measure": "measures",
+    "Options": "measures",
     "Policy": "scoring.tally",
     "PreparedDataset": "masks.prepared",
     "Sample": "masks.prepared",

@@ -56,7 +56,10 @@ def _listed(scores: Sequence[Score]) -> list[dict[str, object]]:
     ]
 
 
-def _number(value: float) -> float | None:
+def _number(value: float) -> float | str | None:
+    """JSON has no infinity: with `empty:inf` it is the string "inf"."""
+    if math.isinf(value):
+        return "inf"
     return None if math.isnan(value) else value
 
 
