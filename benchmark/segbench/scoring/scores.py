@@ -125,7 +125,9 @@ def score_table(
     low = high = np.full(len(measures), np.nan)
     if reduction.n_units > 1:
         blocks = weights(reduction.n_units, n_resamples=n_resamples, seed=seed)
-        low, high = percentile_interval(np.concatenate([reduction.apply(w) for w in blocks]))
+        replicates = np.concatenate([reduction.apply(w) for w in blocks])
+        replicates[np.isinf(replicates)] = np.nan  # an infinite score has no interval
+        low, high = percentile_interval(replicates)
     with_pixels = int((table.counts.total[:, 0] > 0).sum())
     scores: list[Score] = []
     for i, measure in enumerate(measures):
