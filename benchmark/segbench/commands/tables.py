@@ -15,7 +15,7 @@ from rich.text import Text
 from segbench.catalog.card import DrawnSource, KaggleSource, ManualSource, UrlSource
 from segbench.commands.console import console
 from segbench.masks.labels import is_background
-from segbench.measures import ALL, EMPTY_RULES, Definition, Measure
+from segbench.measures import ALL, EMPTY_RULES, FOREGROUND, Definition, Measure
 from segbench.scoring.evaluate import SIZE, Evaluation
 from segbench.scoring.scores import Score
 from segbench.statistics.bootstrap import FEW_UNITS
@@ -142,17 +142,22 @@ def _tails(result: Evaluation, label: str) -> Table:
 def _many_classes(result: Evaluation) -> Group:
     table = _table("by class")
     table.add_column("class")
-    for name in ("IoU over images", "IoU pooled", "95 % interval", "Dice over images", "images"):
+    for name in ("IoU over images", "IoU pooled", "95 % interval", "Dice over images"):
         table.add_column(name, justify="right")
+    hausdorff = {s.measure.label: s for s in result.scores if _is_percentile(s.measure)}
+    if hausdorff:
+        table.add_column(next(iter(hausdorff.values())).measure.title, justify="right")
+    table.add_column("images", justify="right")
     for label in result.table.class_names:
         image_iou, pooled = result.score("iou", label), result.score("iou", label, "dataset")
-        dice = result.score("dice", label)
+        distance = [shown(hausdorff[label]) if label in hausdorff else ""] if hausdorff else []
         table.add_row(
             label,
-            number(image_iou.value),
-            number(pooled.value),
+            shown(image_iou),
+            shown(pooled),
             interval(pooled),
-            number(dice.value),
+            shown(result.score("dice", label)),
+            *distance,
             f"{image_iou.n}",
         )
     whole = _table("whole map")
@@ -165,6 +170,10 @@ def _many_classes(result: Evaluation) -> Group:
             of = f"mean over {measure.label} classes" if mean_iou else "pooled"
             whole.add_row(f"{measure.title}, {of}", shown(score), interval(score))
     return Group(table, whole)
+
+
+def _is_percentile(measure: Measure) -> bool:
+    return measure.rule is not None and measure.over == "images"
 
 
 def worst_images(result: Evaluation, label: str, n: int = N_WORST) -> list[tuple[str, float]]:
@@ -187,7 +196,7 @@ def _worst_line(result: Evaluation, labels: Sequence[str]) -> str:
 
 def _subgroups(result: Evaluation, column: str, groups: Mapping[str, tuple[Score, ...]]) -> Table:
     label = result.main_label
-    over = "images" if label != "foreground" else "classes"
+    over = "classes" if label in {ALL, FOREGROUND} else "images"
     title = "by size of the object in the reference" if column == SIZE else f"by {column}"
     table = _table(title)
     table.add_column(column)

@@ -17,7 +17,7 @@ from segbench.masks.forms import Form, Reading
 from segbench.masks.labels import IGNORE_ID, is_background
 from segbench.masks.prepared import data_folder, open_prepared
 from segbench.masks.submission import Arrays, Submission, open_submission
-from segbench.measures import Measure, Options, grid
+from segbench.measures import ALL, FOREGROUND, Measure, Options, grid
 from segbench.scoring.boundaries import BoundaryMeasures
 from segbench.scoring.scores import Score, Table, score_table
 from segbench.scoring.tally import Policy, Progress, Tally, tally
@@ -91,9 +91,11 @@ class Evaluation:
 
     @property
     def main_label(self) -> str:
-        """The only foreground class, or `foreground` where there are several."""
+        """The only foreground class; of several `foreground`, or `all` without a background."""
         names = [c.name for c in self.target.classes if not is_background(c)]
-        return names[0] if len(names) == 1 else "foreground"
+        if len(names) == 1:
+            return names[0]
+        return FOREGROUND if self.table.background is not None else ALL
 
     def rows(self) -> pd.DataFrame:
         """One row per sample and class: counts, per-image measures, the dataset's columns."""
