@@ -150,12 +150,15 @@ class _Tail:
 
     values: Floats
     units: NDArray[np.intp]
+    per_unit: Floats  # how many of the images each unit has
 
     @classmethod
     def of(cls, values: Floats, units: NDArray[np.intp], *, higher_is_better: bool) -> _Tail:
         order = np.argsort(values if higher_is_better else -values, kind="stable")
         order = order[~np.isnan(values[order])]
-        return cls(values[order], units[order])
+        n_units = int(units.max(initial=-1)) + 1
+        per_unit = np.bincount(units[order], minlength=n_units).astype(np.float64)
+        return cls(values[order], units[order], per_unit)
 
     def mean(self, weight: Floats) -> Floats:
         """Mean of the worst tenth (b,) for weights (b, units).
@@ -163,15 +166,19 @@ class _Tail:
         The last image counts with the part of it that fills the tenth (expected shortfall,
         Rockafellar & Uryasev 2002, doi 10.1016/S0378-4266(02)00271-6).
         """
-        if not len(self.values):
-            return np.full(len(weight), np.nan)
-        if np.isinf(self.values[0]):
-            return np.full(len(weight), np.inf)
-        weight = weight[:, self.units]
-        filled = np.cumsum(weight, axis=1)
-        tenth = filled[:, -1:] / 10
-        taken = np.clip(tenth - (filled - weight), 0, weight)
-        return _ratio(taken @ self.values, tenth[:, 0])
+        n = len(self.values)
+        if not n or np.isinf(self.values[0]):
+            return np.full(len(weight), self.values[0] if n else np.nan)
+        tenth = weight @ self.per_unit / 10
+        looked_at = min(n, n // 5 + 20)  # the tenth nearly always ends before it
+        while True:
+            own = weight[:, self.units[:looked_at]]
+            filled = np.cumsum(own, axis=1)
+            if looked_at == n or (filled[:, -1] >= tenth).all():
+                break
+            looked_at = min(n, 2 * looked_at)
+        taken = np.clip(tenth[:, np.newaxis] - (filled - own), 0, own)
+        return _ratio(taken @ self.values[:looked_at], tenth)
 
 
 @dataclass(frozen=True)
