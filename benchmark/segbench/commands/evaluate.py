@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
-from segbench.commands.options import Data, Fold, Jobs, Json, Split, n_jobs
+from segbench.commands.options import (
+    Data,
+    Fold,
+    Interval,
+    IntervalFlag,
+    Jobs,
+    Json,
+    Split,
+    n_jobs,
+)
 
 
 class FormFlag(StrEnum):
@@ -100,6 +109,7 @@ def evaluate(
     empty: Annotated[
         EmptyFlag, typer.Option("--empty", help="Value where reference and prediction are empty.")
     ] = EmptyFlag.NAN,
+    interval: Interval = IntervalFlag.PERCENTILE,
     jobs: Jobs = None,
     json: Json = False,
 ) -> None:
@@ -140,6 +150,7 @@ def evaluate(
             by=by or (),
             policy=policy,
             empty=empty.value,
+            interval=interval.value,
             jobs=n_jobs(jobs),
             progress=lambda done, of: update("scoring", done, of),
         )

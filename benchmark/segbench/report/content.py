@@ -316,6 +316,7 @@ def _command(evaluation: Evaluation) -> str:
     words += ["--resize", "nearest"] if evaluation.n_resized else []
     empty = evaluation.scores[0].measure.empty
     words += [] if empty == "nan" else ["--empty", empty]
+    words += [] if evaluation.interval == "percentile" else ["--interval", evaluation.interval]
     if cut := re.search(r"\|cut:([\d.e-]+)\|", evaluation.scores[0].signature):
         words += ["--threshold", cut[1]]
     return shlex.join(words)

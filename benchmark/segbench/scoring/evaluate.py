@@ -21,6 +21,7 @@ from segbench.measures import DEFINITIONS, Empty, grid
 from segbench.scoring.scores import Score, Table, score_table
 from segbench.scoring.tally import Policy, Progress, Tally, tally
 from segbench.scoring.target import Target, find_prepared, prepared_target, reference_target
+from segbench.statistics.bootstrap import Method, check_method
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,6 +47,7 @@ class Evaluation:
         subgroups: The same for subgroups of the samples: column -> value -> scores.
         notes: What a person should know about how the input was read.
         n_resized: How many predictions were resized (only on request).
+        interval: How the intervals were formed from the resamples.
     """
 
     target: Target
@@ -57,6 +59,7 @@ class Evaluation:
     subgroups: Mapping[str, Mapping[str, tuple[Score, ...]]]
     notes: tuple[str, ...]
     n_resized: int
+    interval: Method = "percentile"
 
     @property
     def form(self) -> str:
@@ -132,6 +135,7 @@ def evaluate(
     empty: Empty = "nan",
     suffix: str = "",
     ending: str = "",
+    interval: Method = "percentile",
     jobs: int = os.cpu_count() or 1,
     progress: Progress = lambda _done, _of: None,
 ) -> Evaluation:
@@ -157,12 +161,14 @@ def evaluate(
         empty: The value where a class is in neither reference nor prediction.
         suffix: What the predictions' file names carry behind the id.
         ending: Only files with this ending are predictions.
+        interval: `"percentile"` or `"bca"`, of the bootstrap over groups.
         jobs: Threads.
         progress: Told of each sample done, and of how many.
 
     Raises:
         SegbenchError: The input is refused; the message lists everything that is wrong with it.
     """
+    check_method(interval)
     policy = policy or Policy()
     if references is not None:
         if dataset is not None:
@@ -176,7 +182,9 @@ def evaluate(
         found = open_prepared(dataset, data=where) if dataset else find_prepared(submission, where)
         target = prepared_target(found, split=split, fold=fold)
     counted = tally(target, submission, policy=policy, jobs=jobs, progress=progress)
-    return reduce_to_scores(target, submission, counted, policy=policy, empty=empty, by=by)
+    return reduce_to_scores(
+        target, submission, counted, policy=policy, empty=empty, by=by, interval=interval
+    )
 
 
 def reduce_to_scores(
@@ -187,6 +195,7 @@ def reduce_to_scores(
     policy: Policy,
     empty: Empty,
     by: Sequence[str],
+    interval: Method = "percentile",
 ) -> Evaluation:
     """Scores and subgroups of counted predictions."""
     names = tuple(label.name for label in target.classes)
@@ -203,11 +212,11 @@ def reduce_to_scores(
 
     def scored(part: Table, where: str) -> tuple[Score, ...]:
         tail = _signature_tail(target, counted, policy, part, where)
-        return score_table(part, measures, {m: f"{m}{tail}" for m in measures})
+        return score_table(part, measures, {m: f"{m}{tail}" for m in measures}, method=interval)
 
     subgroups: dict[str, dict[str, tuple[Score, ...]]] = {}
     for column, labels, described in _subgroup_columns(target, table, by):
-        values = sorted(set(labels), key=_size_order if column == SIZE else str)
+        values = sorted(set(labels), key=size_order if column == SIZE else str)
         subgroups[column] = {
             value: scored(
                 table.take(np.array([label == value for label in labels])),
@@ -225,6 +234,7 @@ def reduce_to_scores(
         subgroups=subgroups,
         notes=(*target.notes, *submission.notes),
         n_resized=counted.n_resized,
+        interval=interval,
     )
 
 
@@ -258,11 +268,11 @@ def _subgroup_columns(
             )
         labels = [str(item.columns.get(column, "")) or "(none)" for item in target.items]
         found.append((column, labels, {}))
-    found.append((SIZE, *_sizes(table)))
+    found.append((SIZE, *sizes(table)))
     return found
 
 
-def _sizes(table: Table) -> tuple[list[str], dict[str, str]]:
+def sizes(table: Table) -> tuple[list[str], dict[str, str]]:
     """Small, medium and large thirds by the objects' share of the image; empty ones apart."""
     reference = table.counts.reference.copy()
     if table.background is not None:
@@ -279,7 +289,8 @@ def _sizes(table: Table) -> tuple[list[str], dict[str, str]]:
     return labels, {name: f"{name}{range_}" for name, range_ in ranges.items()}
 
 
-def _size_order(value: str) -> int:
+def size_order(value: str) -> int:
+    """From empty to large."""
     return ["empty", "small", "medium", "large"].index(value)
 
 

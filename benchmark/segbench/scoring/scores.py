@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 
 from segbench.confusion import Counts
 from segbench.measures import FOREGROUND, Measure, values
-from segbench.statistics.bootstrap import N_RESAMPLES, SEED, percentile_interval, weights
+from segbench.statistics.bootstrap import (
+    N_RESAMPLES,
+    SEED,
+    Method,
+    Statistic,
+    interval,
+    replicate,
+)
 
 Floats = NDArray[np.float64]
 
@@ -69,6 +76,11 @@ class Table:
         """How many groups the images form."""
         return len(np.unique(self.groups))
 
+    @property
+    def unit(self) -> str:
+        """What is resampled: groups, which are the images where each is a group of its own."""
+        return "group" if self.n_groups < len(self) else "image"
+
     def take(self, chosen: NDArray[np.bool_]) -> Table:
         """The table of some images."""
         return Table(
@@ -95,15 +107,17 @@ def score_table(
     measures: Sequence[Measure],
     signatures: Mapping[Measure, str],
     *,
+    method: Method = "percentile",
     n_resamples: int = N_RESAMPLES,
     seed: int = SEED,
 ) -> tuple[Score, ...]:
-    """Score a table by every measure, with percentile bootstrap intervals over its groups.
+    """Score a table by every measure, with bootstrap intervals over its groups.
 
     Args:
         table: The rows.
         measures: What to compute.
         signatures: The full signature of each measure.
+        method: Of the intervals.
         n_resamples: Bootstrap resamples.
         seed: Of the resamples; the same for all measures, so that they vary together.
     """
@@ -113,8 +127,9 @@ def score_table(
     point[reduction.over_images] = reduction.means
     low = high = np.full(len(measures), np.nan)
     if reduction.n_units > 1:
-        blocks = weights(reduction.n_units, n_resamples=n_resamples, seed=seed)
-        low, high = percentile_interval(np.concatenate([reduction.apply(w) for w in blocks]))
+        n = reduction.n_units
+        drawn = replicate(reduction.apply, n, n_resamples=n_resamples, seed=seed)
+        low, high = interval(drawn, reduction.apply, n, method=method)
     with_pixels = int((table.counts.total[:, 0] > 0).sum())
     scores: list[Score] = []
     for i, measure in enumerate(measures):
@@ -129,6 +144,11 @@ def score_table(
             )
         )
     return tuple(scores)
+
+
+def weighted_values(table: Table, measures: Sequence[Measure]) -> Statistic:
+    """The measures' values (b, measures) for weights (b, groups) of the table's sorted groups."""
+    return _Reduction.of(table, measures).apply
 
 
 @dataclass(frozen=True)
