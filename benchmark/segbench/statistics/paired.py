@@ -7,8 +7,8 @@ like means.
 
 Permutation test: Good 2005, Permutation, Parametric and Bootstrap Tests, chapter 3; Monte-Carlo
 p-values: Phipson & Smyth 2010, doi 10.2202/1544-6115.1585. Signed ranks: Wilcoxon 1945,
-doi 10.2307/3001968, zeros after Pratt 1959, doi 10.1080/01621459.1959.10501526. Holm 1979, Scand. J.
-Statist. 6, 65-70.
+doi 10.2307/3001968, zeros after Pratt 1959, doi 10.1080/01621459.1959.10501526. Adjustment: Holm
+1979, Scandinavian Journal of Statistics 6, 65-70.
 """
 
 from __future__ import annotations
@@ -147,7 +147,8 @@ def wilcoxon(differences: Floats) -> float:
         return 1.0
     distinct = len(np.unique(size)) == len(size) and size.all()
     method = "exact" if distinct and len(size) <= _EXACT_WILCOXON_UP_TO else "approx"
-    return float(stats.wilcoxon(kept, zero_method="pratt", method=method).pvalue)
+    _, p = stats.wilcoxon(kept, zero_method="pratt", method=method)
+    return float(p)  # type: ignore[arg-type]  scipy's result is a tuple of numbers
 
 
 def holm(p: Floats) -> Floats:
