@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
-from segbench.commands.options import Data, Fold, Jobs, Json, Split, n_jobs
+from segbench.commands.options import (
+    Data,
+    Fold,
+    Interval,
+    IntervalFlag,
+    Jobs,
+    Json,
+    Split,
+    n_jobs,
+)
 
 
 class FormFlag(StrEnum):
@@ -220,6 +229,7 @@ def evaluate(
             rich_help_panel=MEASURES,
         ),
     ] = EmptyDistanceFlag.DIAGONAL,
+    interval: Interval = IntervalFlag.PERCENTILE,
     jobs: Jobs = None,
     json: Json = False,
 ) -> None:
@@ -273,6 +283,7 @@ def evaluate(
             by=by or (),
             policy=policy,
             options=options,
+            interval=interval.value,
             jobs=n_jobs(jobs),
             progress=lambda done, of: update("scoring", done, of),
         )

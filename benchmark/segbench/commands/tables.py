@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 N_WORST = 5
 
 
-def _table(title: str = "", *, caption: str = "") -> Table:
+def new_table(title: str = "", *, caption: str = "") -> Table:
+    """An empty table in the style of all tables."""
     return Table(
         title=title or None,
         caption=caption or None,
@@ -93,7 +94,7 @@ def warnings(result: Evaluation) -> list[str]:
 
 
 def _one_class(result: Evaluation, label: str) -> Table:
-    table = _table(f"class {label}")
+    table = new_table(f"class {label}")
     table.add_column("measure")
     for name in ("mean over images", "95 % interval", "pooled", "95 % interval", "images"):
         table.add_column(name, justify="right")
@@ -126,7 +127,7 @@ def _kind(definition: Definition) -> str:
 
 
 def _tails(result: Evaluation, label: str) -> Table:
-    table = _table("worst cases")
+    table = new_table("worst cases")
     table.add_column("measure")
     for name in ("median image", "mean of the worst 10 %", "95 % interval"):
         table.add_column(name, justify="right")
@@ -140,7 +141,7 @@ def _tails(result: Evaluation, label: str) -> Table:
 
 
 def _many_classes(result: Evaluation) -> Group:
-    table = _table("by class")
+    table = new_table("by class")
     table.add_column("class")
     for name in ("IoU over images", "IoU pooled", "95 % interval", "Dice over images"):
         table.add_column(name, justify="right")
@@ -160,7 +161,7 @@ def _many_classes(result: Evaluation) -> Group:
             *distance,
             f"{image_iou.n}",
         )
-    whole = _table("whole map")
+    whole = new_table("whole map")
     for name in ("measure", "value", "95 % interval"):
         whole.add_column(name)
     for score in result.scores:
@@ -198,7 +199,7 @@ def _subgroups(result: Evaluation, column: str, groups: Mapping[str, tuple[Score
     label = result.main_label
     over = "classes" if label in {ALL, FOREGROUND} else "images"
     title = "by size of the object in the reference" if column == SIZE else f"by {column}"
-    table = _table(title)
+    table = new_table(title)
     table.add_column(column)
     for name in ("images", "Dice", "95 % interval", "IoU", "95 % interval"):
         table.add_column(name, justify="right")
@@ -215,7 +216,9 @@ def _subgroups(result: Evaluation, column: str, groups: Mapping[str, tuple[Score
 
 def catalogue_table(datasets: Sequence[Dataset], data: Path) -> Table:
     """The datasets, what they hold, and whether they are prepared."""
-    table = _table(caption="`segbench datasets show NAME` prints terms, citation and how to get it")
+    table = new_table(
+        caption="`segbench datasets show NAME` prints terms, citation and how to get it"
+    )
     for name in ("name", "samples", "classes", "licence", "prepared", "title"):
         table.add_column(name, overflow="fold")
     for dataset in datasets:
@@ -275,7 +278,7 @@ def _source(source: UrlSource | KaggleSource | ManualSource | DrawnSource) -> st
 
 def measures_table(rows: Sequence[Definition]) -> Table:
     """All measures, a line each."""
-    table = _table(caption="`segbench measures KEY` shows one whole, with its empty rule")
+    table = new_table(caption="`segbench measures KEY` shows one whole, with its empty rule")
     for name in ("key", "measure", "formula", "worst to best", "better", "empty rule", "reference"):
         table.add_column(name, overflow="fold")
     for row in rows:
@@ -330,7 +333,7 @@ def leaderboard_table(results: Mapping[str, Evaluation]) -> Table:
     """A few submissions side by side, best mean Dice first."""
     first = next(iter(results.values()))
     target = first.target
-    table = _table(
+    table = new_table(
         f"{target.name}@{target.version} {target.selection}, class {first.main_label}",
         caption="intervals: 95 %, percentile bootstrap over groups; where they overlap, the order "
         "may be chance",

@@ -378,6 +378,7 @@ def _command(evaluation: Evaluation) -> str:
     words += ["--missing", "worst"] if evaluation.n_missing else []
     words += ["--resize", "nearest"] if evaluation.n_resized else []
     words += _option_words(evaluation)
+    words += [] if evaluation.interval == "percentile" else ["--interval", evaluation.interval]
     if cut := re.search(r"\|cut:([\d.e-]+)\|", evaluation.scores[0].signature):
         words += ["--threshold", cut[1]]
     return shlex.join(words)

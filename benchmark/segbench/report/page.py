@@ -53,6 +53,7 @@ def render(evaluation: Evaluation, predictions: Predictions | None) -> str:
         numbers=_numbers,
         colours={"reference": REFERENCE, "prediction": PREDICTION, "casing": CASING},
         few=FEW_UNITS,
+        interval_method={"percentile": "percentile", "bca": "BCa"}[evaluation.interval],
         n_resamples=N_RESAMPLES,
         seed=SEED,
         version=__version__,

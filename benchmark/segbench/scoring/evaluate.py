@@ -22,6 +22,7 @@ from segbench.scoring.boundaries import BoundaryMeasures
 from segbench.scoring.scores import Score, Table, score_table
 from segbench.scoring.tally import Policy, Progress, Tally, tally
 from segbench.scoring.target import Target, find_prepared, prepared_target, reference_target
+from segbench.statistics.bootstrap import Method, check_method
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,6 +49,7 @@ class Evaluation:
         notes: What a person should know about how the input was read.
         n_resized: How many predictions were resized (only on request).
         options: Of the measures.
+        interval: How the intervals were formed from the resamples.
     """
 
     target: Target
@@ -60,6 +62,7 @@ class Evaluation:
     notes: tuple[str, ...]
     n_resized: int
     options: Options
+    interval: Method = "percentile"
 
     @property
     def form(self) -> str:
@@ -142,6 +145,7 @@ def evaluate(
     options: Options | None = None,
     suffix: str = "",
     ending: str = "",
+    interval: Method = "percentile",
     jobs: int = os.cpu_count() or 1,
     progress: Progress = lambda _done, _of: None,
 ) -> Evaluation:
@@ -167,12 +171,14 @@ def evaluate(
         options: Of the measures: empty rules, boundaries, spacing, tolerance, percentile.
         suffix: What the predictions' file names carry behind the id.
         ending: Only files with this ending are predictions.
+        interval: `"percentile"` or `"bca"`, of the bootstrap over groups.
         jobs: Threads.
         progress: Told of each sample done, and of how many.
 
     Raises:
         SegbenchError: The input is refused; the message lists everything that is wrong with it.
     """
+    check_method(interval)
     policy = policy or Policy()
     if references is not None:
         if dataset is not None:
@@ -191,6 +197,7 @@ def evaluate(
         policy=policy,
         options=options or Options(),
         by=by,
+        interval=interval,
         jobs=jobs,
         progress=progress,
     )
@@ -203,6 +210,7 @@ def score_target(
     policy: Policy,
     options: Options,
     by: Sequence[str] = (),
+    interval: Method = "percentile",
     jobs: int = 1,
     progress: Progress = lambda _done, _of: None,
 ) -> Evaluation:
@@ -220,7 +228,16 @@ def score_target(
         progress=progress,
         boundaries=boundaries if boundaries.measures else None,
     )
-    return _reduced(target, submission, counted, measures, policy=policy, options=options, by=by)
+    return _reduced(
+        target,
+        submission,
+        counted,
+        measures,
+        policy=policy,
+        options=options,
+        by=by,
+        interval=interval,
+    )
 
 
 def _background(target: Target) -> int | None:
@@ -236,6 +253,7 @@ def _reduced(
     policy: Policy,
     options: Options,
     by: Sequence[str],
+    interval: Method,
 ) -> Evaluation:
     """Scores and subgroups of counted predictions."""
     names = tuple(label.name for label in target.classes)
@@ -251,11 +269,11 @@ def _reduced(
 
     def scored(part: Table, where: str) -> tuple[Score, ...]:
         tail = _signature_tail(target, counted, policy, part, where)
-        return score_table(part, measures, {m: f"{m}{tail}" for m in measures})
+        return score_table(part, measures, {m: f"{m}{tail}" for m in measures}, method=interval)
 
     subgroups: dict[str, dict[str, tuple[Score, ...]]] = {}
     for column, labels, described in _subgroup_columns(target, table, by):
-        values = sorted(set(labels), key=_size_order if column == SIZE else str)
+        values = sorted(set(labels), key=size_order if column == SIZE else str)
         subgroups[column] = {
             value: scored(
                 table.take(np.array([label == value for label in labels])),
@@ -274,6 +292,7 @@ def _reduced(
         notes=(*target.notes, *submission.notes),
         n_resized=counted.n_resized,
         options=options,
+        interval=interval,
     )
 
 
@@ -307,11 +326,11 @@ def _subgroup_columns(
             )
         labels = [str(item.columns.get(column, "")) or "(none)" for item in target.items]
         found.append((column, labels, {}))
-    found.append((SIZE, *_sizes(table)))
+    found.append((SIZE, *sizes(table)))
     return found
 
 
-def _sizes(table: Table) -> tuple[list[str], dict[str, str]]:
+def sizes(table: Table) -> tuple[list[str], dict[str, str]]:
     """Small, medium and large thirds by the objects' share of the image; empty ones apart."""
     reference = table.counts.reference.copy()
     if table.background is not None:
@@ -328,7 +347,8 @@ def _sizes(table: Table) -> tuple[list[str], dict[str, str]]:
     return labels, {name: f"{name}{range_}" for name, range_ in ranges.items()}
 
 
-def _size_order(value: str) -> int:
+def size_order(value: str) -> int:
+    """From empty to large."""
     return ["empty", "small", "medium", "large"].index(value)
 
 

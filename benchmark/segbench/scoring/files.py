@@ -12,7 +12,8 @@ from pathlib import Path
 from segbench._version import __version__
 from segbench.errors import SegbenchError
 from segbench.scoring.evaluate import Evaluation
-from segbench.scoring.scores import Score
+from segbench.scoring.scores import Score, Table
+from segbench.statistics.bootstrap import LEVEL, N_RESAMPLES, SEED, Method
 
 SCORES, ROWS, REPORT = "scores.json", "rows.parquet", "report.html"
 OURS = frozenset({SCORES, ROWS, REPORT})
@@ -32,12 +33,24 @@ def scores_json(evaluation: Evaluation) -> dict[str, object]:
         "n_groups": evaluation.table.n_groups,
         "n_missing": evaluation.n_missing,
         "form": evaluation.form,
+        "interval": interval_json(evaluation.table, evaluation.interval),
         "segbench_version": __version__,
         "scores": _listed(evaluation.scores),
         "subgroups": {
             column: {value: _listed(scores) for value, scores in groups.items()}
             for column, groups in evaluation.subgroups.items()
         },
+    }
+
+
+def interval_json(table: Table, method: Method) -> dict[str, object]:
+    """How intervals were formed, with all that is needed to form them again."""
+    return {
+        "method": method,
+        "unit": table.unit,
+        "resamples": N_RESAMPLES,
+        "seed": SEED,
+        "level": LEVEL,
     }
 
 

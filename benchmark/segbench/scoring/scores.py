@@ -19,7 +19,14 @@ from numpy.typing import NDArray
 
 from segbench.confusion import Counts
 from segbench.measures import FOREGROUND, OVER_IMAGES, Measure, values
-from segbench.statistics.bootstrap import N_RESAMPLES, SEED, percentile_interval, weights
+from segbench.statistics.bootstrap import (
+    N_RESAMPLES,
+    SEED,
+    Method,
+    Statistic,
+    interval,
+    replicate,
+)
 
 Floats = NDArray[np.float64]
 
@@ -74,6 +81,11 @@ class Table:
         """How many groups the images form."""
         return len(np.unique(self.groups))
 
+    @property
+    def unit(self) -> str:
+        """What is resampled: groups, which are the images where each is a group of its own."""
+        return "group" if self.n_groups < len(self) else "image"
+
     def take(self, chosen: NDArray[np.bool_]) -> Table:
         """The table of some images."""
         return Table(
@@ -103,31 +115,27 @@ def score_table(
     measures: Sequence[Measure],
     signatures: Mapping[Measure, str],
     *,
+    method: Method = "percentile",
     n_resamples: int = N_RESAMPLES,
     seed: int = SEED,
 ) -> tuple[Score, ...]:
-    """Score a table by every measure, with percentile bootstrap intervals over its groups.
+    """Score a table by every measure, with bootstrap intervals over its groups.
 
     Args:
         table: The rows.
         measures: What to compute.
         signatures: The full signature of each measure.
+        method: Of the intervals.
         n_resamples: Bootstrap resamples.
         seed: Of the resamples; the same for all measures, so that they vary together.
     """
     reduction = _Reduction.of(table, measures)
-    (point,) = reduction.apply(np.ones((1, reduction.n_units)))
-    # Means over images are rounded once (fsum), so that no order of summation shows in them.
-    point[reduction.over_images] = reduction.means
-    for i, measure in enumerate(measures):
-        if measure.over == "median":
-            point[i] = _median(table.per_image(measure))
+    point = reduction.points(table)
     low = high = np.full(len(measures), np.nan)
     if reduction.n_units > 1:
-        blocks = weights(reduction.n_units, n_resamples=n_resamples, seed=seed)
-        replicates = np.concatenate([reduction.apply(w) for w in blocks])
-        replicates[np.isinf(replicates)] = np.nan  # an infinite score has no interval
-        low, high = percentile_interval(replicates)
+        n = reduction.n_units
+        drawn = replicate(reduction.apply, n, n_resamples=n_resamples, seed=seed)
+        low, high = interval(drawn, reduction.apply, n, method=method)
     with_pixels = int((table.counts.total[:, 0] > 0).sum())
     scores: list[Score] = []
     for i, measure in enumerate(measures):
@@ -142,6 +150,19 @@ def score_table(
             )
         )
     return tuple(scores)
+
+
+def point_values(table: Table, measures: Sequence[Measure]) -> Floats:
+    """The measures' values (measures,) of a table, without intervals."""
+    return _Reduction.of(table, measures).points(table)
+
+
+def weighted_values(table: Table, measures: Sequence[Measure]) -> Statistic:
+    """The measures' values (b, measures) for weights (b, groups) of the table's sorted groups.
+
+    Medians, and means over an infinite value, are NaN: they cannot be resampled.
+    """
+    return _Reduction.of(table, measures).apply
 
 
 @dataclass(frozen=True)
@@ -160,15 +181,20 @@ class _Tail:
         per_unit = np.bincount(units[order], minlength=n_units).astype(np.float64)
         return cls(values[order], units[order], per_unit)
 
+    @property
+    def infinite(self) -> bool:
+        """Whether the worst value is infinite."""
+        return bool(len(self.values)) and bool(np.isinf(self.values[0]))
+
     def mean(self, weight: Floats) -> Floats:
         """Mean of the worst tenth (b,) for weights (b, units).
 
         The last image counts with the part of it that fills the tenth (expected shortfall,
-        Rockafellar & Uryasev 2002, doi 10.1016/S0378-4266(02)00271-6).
+        Rockafellar & Uryasev 2002, doi 10.1016/S0378-4266(02)00271-6). NaN where it is infinite.
         """
         n = len(self.values)
-        if not n or np.isinf(self.values[0]):
-            return np.full(len(weight), self.values[0] if n else np.nan)
+        if not n or self.infinite:
+            return np.full(len(weight), np.nan)
         tenth = weight @ self.per_unit / 10
         looked_at = min(n, n // 5 + 20)  # the tenth nearly always ends before it
         while True:
@@ -219,8 +245,8 @@ class _Reduction:
             measures=tuple(measures),
             class_names=table.class_names,
             background=table.background,
-            # A mean of infinite values has no interval, so that its replicates do not matter.
-            value_sums=by_unit(np.nan_to_num(per_image, posinf=0.0)),
+            # Of infinite values there is no mean to resample: its replicates are NaN.
+            value_sums=by_unit(np.nan_to_num(per_image, posinf=0.0)) + _nan_if_infinite(per_image),
             value_counts=by_unit(~np.isnan(per_image)),
             counts=Counts(*(by_unit(c) for c in table.counts)),
             map_counts=Counts(*(by_unit(c) for c in table.map_counts)),
@@ -233,6 +259,18 @@ class _Reduction:
                 if m.over == "worst10"
             },
         )
+
+    def points(self, table: Table) -> Floats:
+        """The measures' values (measures,) of the table itself."""
+        (point,) = self.apply(np.ones((1, self.n_units)))
+        # Means over images are rounded once (fsum), so that no order of summation shows in them.
+        point[self.over_images] = self.means
+        for i, measure in enumerate(self.measures):
+            if measure.over == "median":
+                point[i] = _median(table.per_image(measure))
+            elif measure.over == "worst10" and self.tails[measure].infinite:
+                point[i] = np.inf
+        return point
 
     def apply(self, weight: Floats) -> Floats:
         """Values (b, measures) for weights (b, units); NaN for medians."""
@@ -267,6 +305,10 @@ class _Reduction:
             per_class = np.delete(per_class, self.background, axis=1)
         defined = ~np.isnan(per_class)
         return _ratio(np.nan_to_num(per_class).sum(axis=1), defined.sum(axis=1))
+
+
+def _nan_if_infinite(per_image: Floats) -> Floats:
+    return np.where(np.isinf(per_image).any(axis=0), np.nan, 0.0)
 
 
 def _median(values: Floats) -> float:
