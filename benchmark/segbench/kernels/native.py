@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 LIBRARY = Path(__file__).with_name("library.so")  # on every system: loaded by its path
 VARIABLE = "SEGBENCH_NO_KERNELS"
-INTERFACE = 1  # as in interface.c: a library of another interface must not be called
+INTERFACE = 2  # as in interface.c: a library of another interface must not be called
 
 NO_ROOM, NO_MEMORY = 1, -1
 
@@ -31,6 +31,7 @@ _ARGUMENTS = {
     ],
     "segbench_unfilter": [_pointer, _size, _pointer, _size, _size, _size, _size],
     "segbench_unpack_bits": [_pointer, _size, _pointer, _size, _size, _size, _int],
+    "segbench_fill_runs": [_pointer, _pointer, _size, _pointer, _size],
 }
 
 
@@ -142,6 +143,17 @@ def unpack_bits(packed: NDArray[np.uint8], columns: int, depth: int) -> NDArray[
         _address(packed), packed.size, _address(out), out.size, rows, columns, depth
     )
     _check(status)
+    return out
+
+
+def fill_runs(values: NDArray[np.uint8], ends: NDArray[np.uint32], size: int) -> NDArray[np.uint8]:
+    """See `segbench.kernels.fill_runs`."""
+    out = np.empty(size, dtype=np.uint8)
+    _check(
+        _loaded().segbench_fill_runs(
+            _address(values), _address(ends), ends.size, _address(out), size
+        )
+    )
     return out
 
 

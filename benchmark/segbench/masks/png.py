@@ -33,9 +33,12 @@ LARGEST = 1 << 26
 
 GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6
 CHANNELS: Final = {GREY: 1, RGB: 3, PALETTE: 1, GREY_ALPHA: 2, RGBA: 4}
-_DEPTHS: Final = {
-    **{GREY: (1, 2, 4, 8, 16), PALETTE: (1, 2, 4, 8)},
-    **{RGB: (8,), GREY_ALPHA: (8,), RGBA: (8,)},
+_DEPTHS: Final[dict[int, tuple[int, ...]]] = {
+    GREY: (1, 2, 4, 8, 16),
+    PALETTE: (1, 2, 4, 8),
+    RGB: (8,),
+    GREY_ALPHA: (8,),
+    RGBA: (8,),
 }
 # Chunks that say nothing of the samples, with the length they must have. The rest of the format's
 # (profiles, compressed text, animation) are for Pillow.
