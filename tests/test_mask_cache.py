@@ -41,7 +41,7 @@ def test_runs_come_back_as_the_mask(implementation, mask):
     "ends", [[2, 2, 6], [3, 2, 6], [0, 2, 6], [2, 4, 5], [2, 4, 7], [2, 4, 2**32 - 1]]
 )
 def test_ends_that_do_not_rise_to_the_size_are_refused(implementation, ends):
-    with pytest.raises(ValueError, match="rise|refused"):
+    with pytest.raises(ValueError, match=r"rise|refused"):
         implementation.fill_runs(np.zeros(3, np.uint8), np.array(ends, np.uint32), 6)
 
 

@@ -165,7 +165,7 @@ def _check(status: int) -> None:
 
 
 def _address(array: NDArray[np.generic]) -> int:
-    return array.ctypes.data
+    return array.__array_interface__["data"][0]  # as array.ctypes.data, in a quarter of the time
 
 
 _scratch = _Scratch()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,6 +18,7 @@ from segbench.masks.forms import Form, Reading, Seen, decide
 from segbench.masks.labels import IGNORE_ID
 from segbench.masks.submission import Submission
 from segbench.scoring.target import Item, Target
+from segbench.scoring.threads import in_order
 
 Progress = Callable[[int, int], None]
 
@@ -95,7 +95,8 @@ def tally(
     """
     problems = Problems()
     _check_ids(target, submission, policy, problems)
-    present = [item for item in target.items if item.id in submission.ids]
+    predicted = submission.ids
+    present = [item for item in target.items if item.id in predicted]
     joints, seen = _count_all(target, present, submission, policy, jobs, progress, problems)
     try:
         reading = decide(seen, target.classes, asked=policy.form)
@@ -148,8 +149,9 @@ def _with_missing(
 
 def _check_ids(target: Target, submission: Submission, policy: Policy, problems: Problems) -> None:
     wanted = [item.id for item in target.items]
-    absent = [identifier for identifier in wanted if identifier not in submission.ids]
-    extra = sorted(submission.ids - set(wanted))
+    predicted = submission.ids
+    absent = [identifier for identifier in wanted if identifier not in predicted]
+    extra = sorted(predicted - set(wanted))
     if len(absent) == len(wanted):
         raise SegbenchError(
             f"{submission.origin}: no prediction for any of the {len(wanted)} samples of "
@@ -209,20 +211,14 @@ def _count_all(  # noqa: PLR0917  all of `tally`'s arguments, for one step of it
         resized = decoded.size != item.size
         return _Joint(pairs, pixels, decoded.kind, decoded.values, resized, line)
 
-    with ThreadPoolExecutor(jobs) as pool:
-        futures = [pool.submit(one, item) for item in present]
-        try:
-            for done, (item, future) in enumerate(zip(present, futures, strict=True), 1):
-                try:
-                    joint = joints[item.id] = future.result()
-                except MaskFileError as error:
-                    problems.add(error.kind, f"{item.id} ({error.detail})", hint=error.hint)
-                else:
-                    joint.show(seen, item.id)
-                progress(done, len(present))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    counted = in_order(one, present, jobs=jobs, expected=MaskFileError)
+    for done, (item, joint) in enumerate(counted, 1):
+        if isinstance(joint, _Joint):
+            joints[item.id] = joint
+            joint.show(seen, item.id)
+        elif isinstance(joint, MaskFileError):
+            problems.add(joint.kind, f"{item.id} ({joint.detail})", hint=joint.hint)
+        progress(done, len(present))
     return joints, seen
 
 
@@ -244,9 +240,10 @@ def label_maps(
     It returns HxW uint8, or None for a sample without a prediction.
     """
     sizes = {item.id: item.size for item in target.items}
+    predicted = submission.ids
 
     def label_map(identifier: str) -> NDArray[np.uint8] | None:
-        if identifier not in submission.ids:
+        if identifier not in predicted:
             return None
         size = sizes[identifier]
         decoded = submission.decode(
