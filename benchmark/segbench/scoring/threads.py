@@ -37,6 +37,9 @@ def in_order(
         except expected as error:
             return error
 
+    if jobs == 1:  # no thread to hand over to
+        yield from ((item, guarded(item)) for item in items)
+        return
     waiting: deque[tuple[int, Future[list[R | Exception]]]] = deque()
     with ThreadPoolExecutor(jobs) as pool:
         try:
