@@ -165,7 +165,10 @@ def _check(status: int) -> None:
 
 
 def _address(array: NDArray[np.generic]) -> int:
-    return array.__array_interface__["data"][0]  # as array.ctypes.data, in a quarter of the time
+    try:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+    except (TypeError, ValueError):  # read-only or empty; this takes three times as long
+        return array.ctypes.data
 
 
 _scratch = _Scratch()

@@ -68,8 +68,8 @@ class _Joint:
 
     def show(self, seen: Seen, identifier: str) -> None:
         """Tell which values occur, at valid pixels and at ignored ones."""
-        valid = self.pairs >> 8 != IGNORE_ID
-        at = [self.values[code] for code in self.pairs & 255]
+        valid = (self.pairs >> 8 != IGNORE_ID).tolist()
+        at = [self.values[code] for code in (self.pairs & 255).tolist()]
         seen.add(
             identifier,
             self.kind,
@@ -202,7 +202,7 @@ def _count_all(  # noqa: PLR0917  all of `tally`'s arguments, for one step of it
             item.id, item.size, any_size=policy.resize == "nearest", threshold=policy.threshold
         )
         pairs, pixels = joint_pairs(reference, resize_nearest(decoded.codes, item.size))
-        if unknown := {int(pair) >> 8 for pair in pairs} - known:
+        if unknown := {pair >> 8 for pair in pairs.tolist()} - known:
             raise SegbenchError(
                 f"{item.id}: the reference holds {', '.join(map(str, sorted(unknown)[:5]))}, which "
                 f"is no class of {target.name}; check it with `segbench check`"

@@ -110,7 +110,7 @@ def table(title: str, taken: dict[str, float], n: int, ours: str = "segbench") -
 def counts(binary: Pairs, street: Pairs, _work: Path) -> Measured:
     """Confusion counts of arrays."""
     rows, tables = [], []
-    for pairs, some, wanted, rounds in ((binary, slice(24), 5, 9), (street, slice(2), 4, 5)):
+    for pairs, some, wanted, rounds in ((binary, slice(12), 5, 7), (street, slice(1), 4, 3)):
         taken = seconds(count_arrays(pairs, some), rounds=rounds)
         n = len(pairs.references[some])
         best = min((s, name) for name, s in taken.items() if name != "segbench")
@@ -144,8 +144,8 @@ def files(binary: Pairs, street: Pairs, _work: Path) -> Measured:
 
 def distances(binary: Pairs, _street: Pairs, _work: Path) -> Measured:
     """Surface distances, and whether they are scipy's."""
-    some = slice(0, 12)
-    taken = seconds(surfaces(binary, some), rounds=5)
+    some = slice(0, 8)
+    taken = seconds(surfaces(binary, some), rounds=3)
     rows = []
     for peer, wanted in (("surface-distance", 30), ("MONAI", 50)):
         ratio = taken[peer] / taken["segbench"]
