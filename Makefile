@@ -45,7 +45,8 @@ sanitize: .venv/dev
 	  benchmark/segbench/kernels/*.c -lm
 	PYTHONPATH=build/sanitize PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
 	  LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) \
-	  $(BIN)/python -m pytest tests/test_kernels.py tests/test_png_kernels.py tests/test_surface.py
+	  $(BIN)/python -m pytest tests/test_kernels.py tests/test_png_kernels.py tests/test_surface.py \
+	  tests/test_png.py tests/test_mask_cache.py
 
 clean:
 	rm -rf .venv demo dist
