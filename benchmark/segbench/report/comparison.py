@@ -78,12 +78,12 @@ def comparison_figure(comparison: Comparison, path: Path) -> None:
 
 
 def _rows(comparison: Comparison) -> list[_Row]:
-    if len(comparison.pairs) > 1:
+    pair, *others = comparison.pairs
+    if others:
         return [
             _Row(f"{shortened(d.a, 18)} \N{MINUS SIGN} {shortened(d.b, 18)}", d, _p(d.p_holm))
             for d in comparison.pairs
         ]
-    pair = comparison.pairs[0]
     rows = [_Row("all images", pair, _p(pair.p))]
     for column, groups in comparison.subgroups.items():
         if len(groups) > 1:
