@@ -166,7 +166,7 @@ def _read_rows(path: Path) -> pa.Table:
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     try:
-        rows = pq.read_table(path)
+        rows = pq.ParquetFile(path).read()
     except (OSError, pa.ArrowException) as error:
         raise SegbenchError(f"{path}: not readable as Parquet ({error}); {_AGAIN}") from error
     absent = [name for name in _OURS if name not in rows.column_names]
