@@ -142,7 +142,7 @@ def test_other_reference_pixels_are_refused(folders, tmp_path):
 
 
 def test_other_options_are_refused(folders, tmp_path):
-    write_evaluation(evaluated(2, wrong=0.5, empty="1"), tmp_path / "b")
+    write_evaluation(evaluated(2, wrong=0.5, options=segbench.Options(empty="1")), tmp_path / "b")
     wanted = r"different empty in the signature \(1\): nan in a, 1 in b\n +score both with"
     with pytest.raises(SegbenchError, match=wanted):
         compare(folders / "a", tmp_path / "b")

@@ -7,12 +7,18 @@ import math
 from rich.table import Table
 
 from segbench.commands.console import console
-from segbench.commands.tables import interval, new_table, number, short_title
+from segbench.commands.tables import interval, new_table, number, shown
 from segbench.scoring.compare import Comparison, Difference, Pair
 from segbench.scoring.evaluate import SIZE
 from segbench.statistics.bootstrap import FEW_UNITS, N_RESAMPLES
 
 N_IMAGES = 5
+OVER = {
+    "images": "mean over images",
+    "worst10": "mean of the worst 10 % of images",
+    "dataset": "pooled",
+    "classes": "mean over classes",
+}
 _NAMES = {"percentile": "percentile", "bca": "BCa"}
 
 
@@ -41,11 +47,10 @@ def show_comparison(result: Comparison) -> None:
 def title(result: Comparison) -> str:
     """The measure in words."""
     measure = result.measure
-    over = {"images": "mean over images", "dataset": "pooled", "classes": "mean over classes"}
     of = "whole map" if measure.of_map() else f"class {measure.label}"
     if measure.over == "classes":
         of = f"{measure.label} classes"
-    return f"{short_title(measure.definition)}, {of}, {over.get(measure.over, measure.over)}"
+    return f"{measure.title}, {of}, {OVER[measure.over]}"
 
 
 def p_value(value: float, smallest: float = 0.0) -> str:
@@ -74,7 +79,7 @@ def _entries(result: Comparison) -> Table:
         table.add_column(name, justify="right")
     for entry in result.entries:
         score = entry.score
-        table.add_row(entry.name, number(score.value), interval(score), f"{score.n}")
+        table.add_row(entry.name, shown(score), interval(score), f"{score.n}")
     return table
 
 

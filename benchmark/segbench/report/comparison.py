@@ -21,7 +21,6 @@ from segbench.report.charts import (
     shortened,
     style,
 )
-from segbench.report.view import short_title
 from segbench.scoring.compare import Comparison, Difference, Pair
 from segbench.scoring.evaluate import SIZE
 from segbench.statistics.bootstrap import FEW_UNITS
@@ -32,6 +31,13 @@ if TYPE_CHECKING:
 
 N_NAMED = 3
 """Images named in the scatter plot: those that differ most."""
+
+OVER = {
+    "images": "mean over images",
+    "worst10": "mean of the worst 10 %",
+    "dataset": "pooled",
+    "classes": "mean over classes",
+}
 
 _WIDTH, _LINE, _TOP, _AXIS = 720, 24, 62, 66  # px
 _BELOW, _PANEL, _SPREAD = 60, 200, 150
@@ -100,8 +106,7 @@ def _p(p: float) -> str:
 
 def _title(figure: Figure, comparison: Comparison, height: float) -> None:
     measure = comparison.measure
-    overs = {"images": "mean over images", "dataset": "pooled", "classes": "mean over classes"}
-    what = f"{short_title(measure.definition)}, {overs.get(measure.over, measure.over)}"
+    what = f"{measure.title}, {OVER[measure.over]}"
     (name, version), (part, selected) = comparison.dataset, comparison.selection
     chosen = f"fold {selected}" if part == "fold" else selected
     n, groups = len(comparison.table), comparison.table.n_groups

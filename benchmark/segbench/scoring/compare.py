@@ -18,7 +18,7 @@ from segbench.errors import SegbenchError
 from segbench.measures import FOREGROUND, Measure, legal_pairs
 from segbench.scoring.comparable import check_comparable, differing_handling, find_score
 from segbench.scoring.evaluate import SIZE, size_order, sizes
-from segbench.scoring.scores import Score, Table, score_table, weighted_values
+from segbench.scoring.scores import Score, Table, score_table, score_values, weighted_values
 from segbench.scoring.stored import Stored, read_scores
 from segbench.statistics.bootstrap import (
     FEW_UNITS,
@@ -136,7 +136,7 @@ class Comparison:
     @property
     def higher_is_better(self) -> bool:
         """Whether greater values of the measure are better."""
-        return _higher_is_better(self.measure)
+        return self.measure.definition.higher_is_better
 
 
 def compare(
@@ -169,6 +169,11 @@ def compare(
     names = _names(paths)
     stored = [read_scores(path) for path in paths]
     chosen = find_score(stored[0], measure, names[0])
+    if chosen.measure.over == "median":
+        raise SegbenchError(
+            f"{chosen.measure}: medians have no interval and are not compared (see "
+            f"docs/statistics.md); compare by over:images or over:worst10"
+        )
     check_comparable(dict(zip(names, stored, strict=True)), chosen.measure)
     text = str(chosen.measure)
     scores = [find_score(one, text, name) for one, name in zip(stored, names, strict=True)]
@@ -227,10 +232,6 @@ def _names(paths: Sequence[Path]) -> list[str]:
     return [str(path) for path in whole]
 
 
-def _higher_is_better(measure: Measure) -> bool:
-    return measure.definition.best > measure.definition.worst
-
-
 def _few_groups(table: Table) -> list[str]:
     n = table.n_groups
     notes: list[str] = []
@@ -275,10 +276,14 @@ def _together(a: Table, b: Table) -> Table:
         Counts.concatenate([a.map_counts, b.map_counts]),
         np.concatenate([a.missing, b.missing]),
         np.concatenate([[mark + group for group in table.groups] for table, mark in both]),
+        {key: np.concatenate([a.surface[key], b.surface[key]]) for key in a.surface},
     )
 
 
 def _values(measure: Measure, a: Table, b: Table) -> Statistic:
+    """Values for weights of a's and b's groups; undefined where a score is, or is infinite."""
+    if not all(np.isfinite(score_values(table, [measure])).all() for table in (a, b)):
+        return lambda weight: np.full((len(weight), 1), np.nan)
     return weighted_values(_together(a, b), [measure])
 
 
@@ -320,10 +325,12 @@ def _pair(measure: Measure, method: Method, a: tuple[str, Stored], b: tuple[str,
     apart = _with_interval(statistic, replicates, method, (a[0], table_a), (b[0], table_b))
     test = permutation_test(values, n)
     of_a, of_b = _of_images(table_a, measure), _of_images(table_b, measure)
+    with np.errstate(invalid="ignore"):  # infinite less infinite
+        apart_images = of_a - of_b
     has_a, has_b = ~np.isnan(of_a), ~np.isnan(of_b)
     better = np.nan
     if replicates is not None:
-        better = superiority(replicates, higher_is_better=_higher_is_better(measure))[0]
+        better = superiority(replicates, higher_is_better=measure.definition.higher_is_better)[0]
     return Pair(
         a=apart.a,
         b=apart.b,
@@ -336,8 +343,8 @@ def _pair(measure: Measure, method: Method, a: tuple[str, Stored], b: tuple[str,
         p_holm=np.nan,
         n_swaps=test.n,
         exact=test.exact,
-        p_wilcoxon=wilcoxon(_group_means(of_a - of_b, table_a.groups))
-        if measure.over == "images"
+        p_wilcoxon=wilcoxon(_group_means(apart_images, table_a.groups))
+        if measure.over == "images" and np.isfinite(apart.value)
         else np.nan,
         a_better=float(better),
         n_defined=(

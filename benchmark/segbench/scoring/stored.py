@@ -19,9 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from segbench.confusion import Counts, worst_map
 from segbench.errors import Problems, SegbenchError
-from segbench.measures import Measure, parse
+from segbench.measures import Measure, definition_of, parse
 from segbench.scoring.files import ROWS, SCORES
-from segbench.scoring.scores import Score, Table, weighted_values
+from segbench.scoring.scores import Score, Table, score_values
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -224,9 +224,24 @@ def _table(
             _map_counts(counts, absent),
             absent,
             np.array(columns.get("group", ids)),
+            _surface(path, rows, measured, shape),
         ),
         columns,
     )
+
+
+def _surface(
+    path: Path, rows: pa.Table, keys: set[str], shape: tuple[int, int]
+) -> dict[str, NDArray[np.float64]]:
+    """The columns of measures that counts do not give."""
+    found: dict[str, NDArray[np.float64]] = {}
+    for key in sorted(keys):
+        if definition_of(key).of_boundaries:
+            column = _numbers(rows, key)
+            if column is None:
+                raise SegbenchError(f"{path}: has no column of numbers {key}; {_AGAIN}")
+            found[key] = column.reshape(shape)
+    return found
 
 
 def _label(value: object) -> str:
@@ -272,7 +287,7 @@ def _check(stored: Stored, head: _Scores, rows: pa.Table) -> None:
     for first, second in pairwise(sorted(map(str, measures))):
         if first == second:
             problems.add("score stored twice", first)
-    (values,) = weighted_values(table, measures)(np.ones((1, table.n_groups)))
+    values = score_values(table, measures)
     for score, value in zip(stored.scores, values, strict=True):
         if not _same(score.value, value):
             problems.add(
@@ -289,13 +304,19 @@ def _check(stored: Stored, head: _Scores, rows: pa.Table) -> None:
 
 def _column(rows: pa.Table, measure: Measure, table: Table) -> NDArray[np.float64] | None:
     """The images' stored values of one class; None where there is no such column of numbers."""
-    if measure.key not in rows.column_names:
-        return None
-    try:
-        values = rows[measure.key].to_numpy().astype(np.float64)
-    except (TypeError, ValueError):
+    values = _numbers(rows, measure.key)
+    if values is None:
         return None
     return values[table.class_names.index(measure.label) :: len(table.class_names)]
+
+
+def _numbers(rows: pa.Table, name: str) -> NDArray[np.float64] | None:
+    if name not in rows.column_names:
+        return None
+    try:
+        return rows[name].to_numpy().astype(np.float64)
+    except (TypeError, ValueError):
+        return None
 
 
 def _same(a: object, b: object) -> bool:
