@@ -161,5 +161,7 @@ def _explanation(result: Comparison) -> str:
     ]
     if len(result.pairs) > 1:
         parts.append(f"p Holm: p permutation adjusted for {len(result.pairs)} pairs")
-    parts.append("P: share of the resamples; subgroups are not adjusted")
-    return "; ".join(parts)
+    parts.append(
+        "P(first better): share of the resamples, ties by half; subgroups are not adjusted"
+    )
+    return "\n".join(parts)
