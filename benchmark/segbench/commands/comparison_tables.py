@@ -40,7 +40,7 @@ def show_comparison(result: Comparison) -> None:
         if len(groups_of) > 1:
             out.print(_subgroups(result, column))
     for pair in result.pairs:
-        out.print(_most_different(pair, result.measure.unit), markup=False)
+        out.print(_most_different(pair, result.measure.unit), markup=False, soft_wrap=True)
     out.print(_explanation(result), markup=False, style="dim")
 
 
