@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from segbench.measures import Measure
 from segbench.scoring.comparable import check_comparable, differing_handling, find_score
-from segbench.scoring.compare import image_values, test_pair
+from segbench.scoring.compare import image_values, paired_test
 from segbench.scoring.scores import Score, weighted_values
 from segbench.scoring.stored import Stored
 from segbench.statistics.bootstrap import FEW_UNITS, percentile_interval, replicate
@@ -155,9 +155,9 @@ def _pairs(entries: list[Stored], measure: Measure) -> tuple[Floats, Floats]:
     n = len(entries)
     p, apart = np.full((n, n), np.nan), np.zeros((n, n))
     for i, j in combinations(range(n), 2):
-        tested = test_pair(entries[i].table, entries[j].table, measure)
-        p[i, j] = p[j, i] = tested.p
-        apart[i, j], apart[j, i] = tested.difference, -tested.difference
+        difference, tested = paired_test(entries[i].table, entries[j].table, measure)
+        p[i, j] = p[j, i] = tested.p[0]
+        apart[i, j], apart[j, i] = difference, -difference
     return p, apart
 
 

@@ -34,7 +34,7 @@ def show_comparison(result: Comparison) -> None:
         if len(groups_of) > 1:
             out.print(_subgroups(result, column))
     for pair in result.pairs:
-        out.print(_most_different(pair), markup=False)
+        out.print(_most_different(pair, result.measure.unit), markup=False, soft_wrap=True)
     out.print(_explanation(result), markup=False, style="dim")
 
 
@@ -55,15 +55,15 @@ def p_value(value: float, smallest: float = 0.0) -> str:
     return (f"{value:.4f}" if value >= 0.001 else f"{value:.1g}") + mark  # noqa: PLR2004
 
 
-def signed(value: float) -> str:
-    """A difference with its sign."""
-    return "-" if math.isnan(value) else f"{value:+.4f}"
+def signed(value: float, unit: str) -> str:
+    """A difference with its sign: of fractions with four decimals, of distances with two."""
+    return "-" if math.isnan(value) else f"{value:+.{2 if unit else 4}f}"
 
 
-def signed_interval(difference: Difference) -> str:
+def signed_interval(difference: Difference, unit: str) -> str:
     """The interval of a difference."""
-    low, high = difference.ci95
-    return "" if math.isnan(low) else f"[{low:+.4f}, {high:+.4f}]"
+    low, high = (signed(end, unit) for end in difference.ci95)
+    return "" if math.isnan(difference.ci95[0]) else f"[{low}, {high}]"
 
 
 def _entries(result: Comparison) -> Table:
@@ -89,8 +89,8 @@ def _pairs(result: Comparison) -> Table:
         adjusted = [p_value(pair.p_holm)] if several else []
         table.add_row(
             f"{pair.a} - {pair.b}",
-            signed(pair.value),
-            signed_interval(pair),
+            signed(pair.value, result.measure.unit),
+            signed_interval(pair, result.measure.unit),
             p_value(pair.p, pair.p_smallest),
             *adjusted,
             p_value(pair.p_wilcoxon),
@@ -129,17 +129,18 @@ def _subgroups(result: Comparison, column: str) -> Table:
             table.add_row(
                 *((value, f"{d.n_samples}", f"{few}{d.n_groups}") if not i else ("", "", "")),
                 *([f"{d.a} - {d.b}"] if several else []),
-                signed(d.value),
-                signed_interval(d),
+                signed(d.value, result.measure.unit),
+                signed_interval(d, result.measure.unit),
             )
     few = any(d.n_groups < FEW_UNITS for ds in result.subgroups[column].values() for d in ds)
     table.caption = f"! fewer than {FEW_UNITS} groups: the interval is too narrow" if few else None
     return table
 
 
-def _most_different(pair: Pair) -> str:
+def _most_different(pair: Pair, unit: str) -> str:
     images = ", ".join(
-        f"{identifier} {a:.3f} / {b:.3f}" for identifier, a, b in pair.most_different(N_IMAGES)
+        f"{identifier} {number(a, unit)} / {number(b, unit)}"
+        for identifier, a, b in pair.most_different(N_IMAGES)
     )
     return f"{pair.a} / {pair.b} differ most: {images or 'on no single image'}"
 
@@ -154,5 +155,7 @@ def _explanation(result: Comparison) -> str:
     ]
     if len(result.pairs) > 1:
         parts.append(f"p Holm: p permutation adjusted for {len(result.pairs)} pairs")
-    parts.append("P: share of the resamples; subgroups are not adjusted")
-    return "; ".join(parts)
+    parts.append(
+        "P(first better): share of the resamples, ties by half; subgroups are not adjusted"
+    )
+    return "\n".join(parts)

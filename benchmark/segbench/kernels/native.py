@@ -166,7 +166,7 @@ def _check(status: int) -> None:
 
 def _address(array: NDArray[np.generic]) -> int:
     try:
-        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]  an array has a buffer
     except (TypeError, ValueError):  # read-only or empty; this takes three times as long
         return array.ctypes.data
 

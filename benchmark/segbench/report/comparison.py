@@ -77,12 +77,12 @@ def comparison_figure(comparison: Comparison, path: Path) -> None:
 
 
 def _rows(comparison: Comparison) -> list[_Row]:
-    if len(comparison.pairs) > 1:
+    pair, *others = comparison.pairs
+    if others:
         return [
             _Row(f"{shortened(d.a, 18)} \N{MINUS SIGN} {shortened(d.b, 18)}", d, _p(d.p_holm))
             for d in comparison.pairs
         ]
-    pair = next(iter(comparison.pairs))
     rows = [_Row("all images", pair, _p(pair.p))]
     for column, groups in comparison.subgroups.items():
         if len(groups) > 1:
@@ -105,8 +105,9 @@ def _title(figure: Figure, comparison: Comparison, height: float) -> None:
     n, groups = len(comparison.table), comparison.table.n_groups
     head = "Differences between entries"
     if len(comparison.entries) == 2:  # noqa: PLR2004  one pair
+        form = ".2f" if measure.unit else ".3f"
         a, b = (
-            f"{shortened(e.name, 24)} {_plain(e.score.value, '.3f')}" for e in comparison.entries
+            f"{shortened(e.name, 24)} {_plain(e.score.value, form)}" for e in comparison.entries
         )
         head = f"{a}  vs  {b}"
     figure.text(14 / _WIDTH, 1 - 12 / height, head, va="top", fontsize=13, weight="bold")
@@ -120,6 +121,7 @@ def _forest(figure: Figure, comparison: Comparison, rows: list[_Row], *, bottom:
     axes = axes_at(figure, left=left, right=_RIGHT, bottom=bottom, height=_LINE * len(rows))
     axes.axvline(0, color=MUTED, linewidth=1)
     beside = axes.get_yaxis_transform()
+    form = "+.2f" if comparison.measure.unit else "+.4f"
     for y, row in enumerate(rows):
         _row_name(axes, row, y)
         if row.difference is None:
@@ -131,8 +133,8 @@ def _forest(figure: Figure, comparison: Comparison, rows: list[_Row], *, bottom:
             axes.plot([low, high], [y, y], color=colour, linewidth=2.4 if main else 1.8)
         axes.plot([d.value], [y], "o" if main else "s", color=colour, ms=7.5 if main else 5, mew=0)
         for x, text, weight, colour_ in (
-            (8, _plain(d.value, "+.4f"), "bold" if main else "normal", INK),
-            (66, "" if math.isnan(low) else f"[{low:+.4f}, {high:+.4f}]", "normal", MUTED),
+            (8, _plain(d.value, form), "bold" if main else "normal", INK),
+            (66, "" if math.isnan(low) else f"[{low:{form}}, {high:{form}}]", "normal", MUTED),
             (178, row.p or _few(d), "normal", INK if row.p else MUTED),
         ):
             axes.annotate(
@@ -219,7 +221,7 @@ def _images(figure: Figure, pair: Pair) -> None:
     of_a, of_b = (np.array([image[i] for image in pair.images]) for i in (1, 2))
     apart, mean = of_a - of_b, (of_a + of_b) / 2
     most = 1.08 * max(float(np.abs(apart).max()), 1e-6)
-    right = 22 + _SPREAD + 12
+    right = 22 + _SPREAD + 30
     axes = axes_at(figure, left=74, right=right, bottom=46, height=_PANEL)
     few = len(apart) <= _FEW_DOTS
     axes.scatter(mean, apart, s=18 if few else 8, color=ACCENT, alpha=0.55 if few else 0.3, lw=0)

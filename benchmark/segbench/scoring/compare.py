@@ -18,7 +18,7 @@ from segbench.errors import SegbenchError
 from segbench.measures import FOREGROUND, Measure, legal_pairs
 from segbench.scoring.comparable import check_comparable, differing_handling, find_score
 from segbench.scoring.evaluate import SIZE, size_order, sizes
-from segbench.scoring.scores import Score, Table, score_table, weighted_values
+from segbench.scoring.scores import Score, Table, point_values, score_table, weighted_values
 from segbench.scoring.stored import Stored, read_scores
 from segbench.statistics.bootstrap import (
     FEW_UNITS,
@@ -30,6 +30,7 @@ from segbench.statistics.bootstrap import (
 )
 from segbench.statistics.paired import (
     EXACT_UP_TO,
+    Permutation,
     holm,
     paired_difference,
     permutation_test,
@@ -169,12 +170,12 @@ def compare(
     names = _names(paths)
     stored = [read_scores(path) for path in paths]
     chosen = find_score(stored[0], measure, names[0])
-    check_comparable(dict(zip(names, stored, strict=True)), chosen.measure)
     if chosen.measure.over == "median":
         raise SegbenchError(
-            f"{chosen.measure}: medians are not compared, no resampling of them keeps its level; "
-            f"compare means over images, or over:worst10"
+            f"{chosen.measure}: medians have no interval and are not compared (see "
+            f"docs/statistics.md); compare by over:images or over:worst10"
         )
+    check_comparable(dict(zip(names, stored, strict=True)), chosen.measure)
     text = str(chosen.measure)
     scores = [find_score(one, text, name) for one, name in zip(stored, names, strict=True)]
     first = stored[0]
@@ -281,6 +282,9 @@ def _together(a: Table, b: Table) -> Table:
 
 
 def _values(measure: Measure, a: Table, b: Table) -> Statistic:
+    """Values for weights of a's and b's groups; undefined where a score is, or is infinite."""
+    if not all(np.isfinite(point_values(table, [measure])).all() for table in (a, b)):
+        return lambda weight: np.full((len(weight), 1), np.nan)
     return weighted_values(_together(a, b), [measure])
 
 
@@ -314,6 +318,13 @@ def _with_interval(
     )
 
 
+def paired_test(a: Table, b: Table, measure: Measure) -> tuple[float, Permutation]:
+    """The difference of two entries' scores on the same samples, and its permutation test."""
+    values = _values(measure, a, b)
+    n = a.n_groups
+    return float(paired_difference(values)(np.ones((1, n)))[0, 0]), permutation_test(values, n)
+
+
 def _pair(measure: Measure, method: Method, a: tuple[str, Stored], b: tuple[str, Stored]) -> Pair:
     table_a, table_b = a[1].table, b[1].table
     values = _values(measure, table_a, table_b)
@@ -321,7 +332,9 @@ def _pair(measure: Measure, method: Method, a: tuple[str, Stored], b: tuple[str,
     replicates = replicate(statistic, n) if n > 1 else None
     apart = _with_interval(statistic, replicates, method, (a[0], table_a), (b[0], table_b))
     test = permutation_test(values, n)
-    of_a, of_b = _of_images(table_a, measure), _of_images(table_b, measure)
+    of_a, of_b = image_values(table_a, measure), image_values(table_b, measure)
+    with np.errstate(invalid="ignore"):  # infinite less infinite
+        apart_images = of_a - of_b
     has_a, has_b = ~np.isnan(of_a), ~np.isnan(of_b)
     better = np.nan
     if replicates is not None:
@@ -338,8 +351,8 @@ def _pair(measure: Measure, method: Method, a: tuple[str, Stored], b: tuple[str,
         p_holm=np.nan,
         n_swaps=test.n,
         exact=test.exact,
-        p_wilcoxon=wilcoxon(_group_means(of_a - of_b, table_a.groups))
-        if measure.over == "images"
+        p_wilcoxon=wilcoxon(_group_means(apart_images, table_a.groups))
+        if measure.over == "images" and np.isfinite(apart.value)
         else np.nan,
         a_better=float(better),
         n_defined=(
@@ -356,7 +369,7 @@ def _pair(measure: Measure, method: Method, a: tuple[str, Stored], b: tuple[str,
     )
 
 
-def _of_images(table: Table, measure: Measure) -> Floats:
+def image_values(table: Table, measure: Measure) -> Floats:
     """The values (n,) of single images behind a score; NaN where the measure has none.
 
     For a mean over classes, the mean of the image's values for the classes that it has.

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from pathlib import Path
 
 from segbench._version import __version__
 from segbench.errors import SegbenchError
 from segbench.scoring.compare import Comparison, Difference
-from segbench.scoring.files import interval_json
+from segbench.scoring.files import interval_json, json_number
 from segbench.statistics.bootstrap import SEED
 
 COMPARISON = "comparison.json"
@@ -43,8 +42,8 @@ def comparison_json(comparison: Comparison) -> dict[str, object]:
         "entries": [
             {
                 "name": entry.name,
-                "value": _number(entry.score.value),
-                "ci95": [_number(end) for end in entry.score.ci95],
+                "value": json_number(entry.score.value),
+                "ci95": [json_number(end) for end in entry.score.ci95],
                 "n": entry.score.n,
                 "signature": entry.score.signature,
             }
@@ -53,11 +52,11 @@ def comparison_json(comparison: Comparison) -> dict[str, object]:
         "pairs": [
             {
                 **_difference(pair),
-                "p_permutation": _number(pair.p),
-                "p_permutation_holm": _number(pair.p_holm),
-                "p_permutation_smallest": _number(pair.p_smallest),
-                "p_wilcoxon": _number(pair.p_wilcoxon),
-                "probability_a_better": _number(pair.a_better),
+                "p_permutation": json_number(pair.p),
+                "p_permutation_holm": json_number(pair.p_holm),
+                "p_permutation_smallest": json_number(pair.p_smallest),
+                "p_wilcoxon": json_number(pair.p_wilcoxon),
+                "probability_a_better": json_number(pair.a_better),
                 "n_defined": dict(
                     zip(("both", "only_a", "only_b", "neither"), pair.n_defined, strict=True)
                 ),
@@ -79,15 +78,11 @@ def _difference(difference: Difference) -> dict[str, object]:
     return {
         "a": difference.a,
         "b": difference.b,
-        "difference": _number(difference.value),
-        "ci95": [_number(end) for end in difference.ci95],
+        "difference": json_number(difference.value),
+        "ci95": [json_number(end) for end in difference.ci95],
         "n_samples": difference.n_samples,
         "n_groups": difference.n_groups,
     }
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value
 
 
 def write_comparison(

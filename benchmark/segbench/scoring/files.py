@@ -60,8 +60,8 @@ def _listed(scores: Sequence[Score]) -> list[dict[str, object]]:
             "measure": score.measure.key,
             "class": score.measure.label,
             "over": score.measure.over,
-            "value": _number(score.value),
-            "ci95": [_number(end) for end in score.ci95],
+            "value": json_number(score.value),
+            "ci95": [json_number(end) for end in score.ci95],
             "n": score.n,
             "signature": score.signature,
         }
@@ -69,8 +69,8 @@ def _listed(scores: Sequence[Score]) -> list[dict[str, object]]:
     ]
 
 
-def _number(value: float) -> float | str | None:
-    """JSON has no infinity: with `empty:inf` it is the string "inf"."""
+def json_number(value: float) -> float | str | None:
+    """NaN as null; JSON has no infinity: with `empty:inf` it is the string "inf"."""
     if math.isinf(value):
         return "inf"
     return None if math.isnan(value) else value

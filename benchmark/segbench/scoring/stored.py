@@ -166,7 +166,7 @@ def _read_rows(path: Path) -> pa.Table:
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     try:
-        rows = pq.read_table(path)
+        rows = pq.ParquetFile(path).read()
     except (OSError, pa.ArrowException) as error:
         raise SegbenchError(f"{path}: not readable as Parquet ({error}); {_AGAIN}") from error
     absent = [name for name in _OURS if name not in rows.column_names]
@@ -211,7 +211,6 @@ def _table(
         raise SegbenchError(f"{path}: samples are missing for some classes only; {_AGAIN}")
     absent = missing[:, 0].astype(bool)
     measured = {row.measure for row in head.scores}
-    boundaries = {key for key in measured if definition_of(key).of_boundaries}
     columns = {
         name: tuple(_label(value) for value in rows[name].to_pylist()[:: len(names)])
         for name in rows.column_names
@@ -225,23 +224,24 @@ def _table(
             _map_counts(counts, absent),
             absent,
             np.array(columns.get("group", ids)),
-            {key: _of_boundaries(path, rows, key, len(names)) for key in sorted(boundaries)},
+            _surface(path, rows, measured, shape),
         ),
         columns,
     )
 
 
-def _of_boundaries(path: Path, rows: pa.Table, key: str, n_classes: int) -> NDArray[np.float64]:
-    """The values (n, K) of a measure of boundaries, which only its column holds."""
-    if key not in rows.column_names or not _is_floating(rows, key):
-        raise SegbenchError(f"{path}: has no column of numbers {key}; {_AGAIN}")
-    return rows[key].to_numpy().reshape(-1, n_classes)
-
-
-def _is_floating(rows: pa.Table, name: str) -> bool:
-    import pyarrow as pa  # noqa: PLC0415
-
-    return pa.types.is_floating(rows.schema.field(name).type)
+def _surface(
+    path: Path, rows: pa.Table, keys: set[str], shape: tuple[int, int]
+) -> dict[str, NDArray[np.float64]]:
+    """The columns of measures that counts do not give."""
+    found: dict[str, NDArray[np.float64]] = {}
+    for key in sorted(keys):
+        if definition_of(key).of_boundaries:
+            column = _numbers(rows, key)
+            if column is None:
+                raise SegbenchError(f"{path}: has no column of numbers {key}; {_AGAIN}")
+            found[key] = column.reshape(shape)
+    return found
 
 
 def _label(value: object) -> str:
@@ -304,13 +304,19 @@ def _check(stored: Stored, head: _Scores, rows: pa.Table) -> None:
 
 def _column(rows: pa.Table, measure: Measure, table: Table) -> NDArray[np.float64] | None:
     """The images' stored values of one class; None where there is no such column of numbers."""
-    if measure.key not in rows.column_names:
-        return None
-    try:
-        values = rows[measure.key].to_numpy().astype(np.float64)
-    except (TypeError, ValueError):
+    values = _numbers(rows, measure.key)
+    if values is None:
         return None
     return values[table.class_names.index(measure.label) :: len(table.class_names)]
+
+
+def _numbers(rows: pa.Table, name: str) -> NDArray[np.float64] | None:
+    if name not in rows.column_names:
+        return None
+    try:
+        return rows[name].to_numpy().astype(np.float64)
+    except (TypeError, ValueError):
+        return None
 
 
 def _same(a: object, b: object) -> bool:

@@ -29,6 +29,7 @@ EXACT_UP_TO = 16
 
 _EXACT_WILCOXON_UP_TO = 50
 _BLOCK_DRAWS = 2_000_000
+_TIES = 1e-9  # differences of swaps that are relatively closer than this are equal
 
 
 def difference(of_a: Floats, of_b: Floats) -> Floats:
@@ -105,7 +106,7 @@ def permutation_test(
 
 def _share_reaching(size: Floats, least: Floats) -> Floats:
     """The share of swaps whose difference reaches a size, but for rounding; undefined ones do."""
-    return 1 - (size < least * (1 - 1e-9)).mean(axis=0)
+    return (~(size < least * (1 - _TIES))).mean(axis=0)
 
 
 def _swapped(values: Statistic, swap: Floats) -> Floats:
