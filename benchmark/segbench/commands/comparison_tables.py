@@ -13,12 +13,6 @@ from segbench.scoring.evaluate import SIZE
 from segbench.statistics.bootstrap import FEW_UNITS, N_RESAMPLES
 
 N_IMAGES = 5
-OVER = {
-    "images": "mean over images",
-    "worst10": "mean of the worst 10 % of images",
-    "dataset": "pooled",
-    "classes": "mean over classes",
-}
 _NAMES = {"percentile": "percentile", "bca": "BCa"}
 
 
@@ -50,7 +44,7 @@ def title(result: Comparison) -> str:
     of = "whole map" if measure.of_map() else f"class {measure.label}"
     if measure.over == "classes":
         of = f"{measure.label} classes"
-    return f"{measure.title}, {of}, {OVER[measure.over]}"
+    return f"{measure.title}, {of}, {measure.average}"
 
 
 def p_value(value: float, smallest: float = 0.0) -> str:

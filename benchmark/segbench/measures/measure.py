@@ -165,6 +165,11 @@ class Measure:
         notes += [self.unit] if self.unit else []
         return self.definition.short_title + (f" ({', '.join(notes)})" if notes else "")
 
+    @property
+    def average(self) -> str:
+        """What `over` means, in words."""
+        return _AVERAGES[self.over]
+
     def __str__(self) -> str:
         parts = [self.key, f"class:{self.label}", f"over:{self.over}"]
         for name, option in _OPTIONS.items():
@@ -178,6 +183,15 @@ class Measure:
     def of_map(self) -> bool:
         """Whether this is a value of the whole label map rather than of one class."""
         return self.label == ALL and self.over != "classes"
+
+
+_AVERAGES: dict[Over, str] = {
+    "images": "mean over images",
+    "worst10": "mean of the worst 10 % of images",
+    "median": "median over images",
+    "dataset": "pooled",
+    "classes": "mean over classes",
+}
 
 
 def _check_number(

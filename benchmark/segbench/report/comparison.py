@@ -32,13 +32,6 @@ if TYPE_CHECKING:
 N_NAMED = 3
 """Images named in the scatter plot: those that differ most."""
 
-OVER = {
-    "images": "mean over images",
-    "worst10": "mean of the worst 10 %",
-    "dataset": "pooled",
-    "classes": "mean over classes",
-}
-
 _WIDTH, _LINE, _TOP, _AXIS = 720, 24, 62, 66  # px
 _BELOW, _PANEL, _SPREAD = 60, 200, 150
 _RIGHT = 244  # px right of the forest, for numbers and p
@@ -106,7 +99,7 @@ def _p(p: float) -> str:
 
 def _title(figure: Figure, comparison: Comparison, height: float) -> None:
     measure = comparison.measure
-    what = f"{measure.title}, {OVER[measure.over]}"
+    what = f"{measure.title}, {measure.average}"
     (name, version), (part, selected) = comparison.dataset, comparison.selection
     chosen = f"fold {selected}" if part == "fold" else selected
     n, groups = len(comparison.table), comparison.table.n_groups

@@ -197,9 +197,9 @@ def evaluate(
         policy=policy,
         options=options or Options(),
         by=by,
+        interval=interval,
         jobs=jobs,
         progress=progress,
-        interval=interval,
     )
 
 

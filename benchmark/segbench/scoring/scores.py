@@ -129,12 +129,12 @@ def score_table(
         seed: Of the resamples; the same for all measures, so that they vary together.
     """
     reduction = _Reduction.of(table, measures)
-    point = _points(reduction, table)
+    point = reduction.points(table)
     low = high = np.full(len(measures), np.nan)
     if reduction.n_units > 1:
         n = reduction.n_units
-        drawn = replicate(reduction.finite, n, n_resamples=n_resamples, seed=seed)
-        low, high = interval(drawn, reduction.finite, n, method=method)
+        drawn = replicate(reduction.apply, n, n_resamples=n_resamples, seed=seed)
+        low, high = interval(drawn, reduction.apply, n, method=method)
     with_pixels = int((table.counts.total[:, 0] > 0).sum())
     scores: list[Score] = []
     for i, measure in enumerate(measures):
@@ -151,25 +151,15 @@ def score_table(
     return tuple(scores)
 
 
-def score_values(table: Table, measures: Sequence[Measure]) -> Floats:
+def point_values(table: Table, measures: Sequence[Measure]) -> Floats:
     """The measures' values (measures,) of a table, without intervals."""
-    return _points(_Reduction.of(table, measures), table)
-
-
-def _points(reduction: _Reduction, table: Table) -> Floats:
-    (point,) = reduction.apply(np.ones((1, reduction.n_units)))
-    # Means over images are rounded once (fsum), so that no order of summation shows in them.
-    point[reduction.over_images] = reduction.means
-    for i, measure in enumerate(reduction.measures):
-        if measure.over == "median":
-            point[i] = _median(table.per_image(measure))
-    return point
+    return _Reduction.of(table, measures).points(table)
 
 
 def weighted_values(table: Table, measures: Sequence[Measure]) -> Statistic:
     """The measures' values (b, measures) for weights (b, groups) of the table's sorted groups.
 
-    NaN for medians, which have no interval.
+    Medians, and means over an infinite value, are NaN: they cannot be resampled.
     """
     return _Reduction.of(table, measures).apply
 
@@ -190,15 +180,20 @@ class _Tail:
         per_unit = np.bincount(units[order], minlength=n_units).astype(np.float64)
         return cls(values[order], units[order], per_unit)
 
+    @property
+    def infinite(self) -> bool:
+        """Whether the worst value is infinite."""
+        return bool(len(self.values)) and bool(np.isinf(self.values[0]))
+
     def mean(self, weight: Floats) -> Floats:
         """Mean of the worst tenth (b,) for weights (b, units).
 
         The last image counts with the part of it that fills the tenth (expected shortfall,
-        Rockafellar & Uryasev 2002, doi 10.1016/S0378-4266(02)00271-6).
+        Rockafellar & Uryasev 2002, doi 10.1016/S0378-4266(02)00271-6). NaN where it is infinite.
         """
         n = len(self.values)
-        if not n or np.isinf(self.values[0]):
-            return np.full(len(weight), self.values[0] if n else np.nan)
+        if not n or self.infinite:
+            return np.full(len(weight), np.nan)
         tenth = weight @ self.per_unit / 10
         looked_at = min(n, n // 5 + 20)  # the tenth nearly always ends before it
         while True:
@@ -249,8 +244,8 @@ class _Reduction:
             measures=tuple(measures),
             class_names=table.class_names,
             background=table.background,
-            # A mean of infinite values has no interval, so that its replicates do not matter.
-            value_sums=by_unit(np.nan_to_num(per_image, posinf=0.0)),
+            # Of infinite values there is no mean to resample: its replicates are NaN.
+            value_sums=by_unit(np.nan_to_num(per_image, posinf=0.0)) + _nan_if_infinite(per_image),
             value_counts=by_unit(~np.isnan(per_image)),
             counts=Counts(*(by_unit(c) for c in table.counts)),
             map_counts=Counts(*(by_unit(c) for c in table.map_counts)),
@@ -264,11 +259,17 @@ class _Reduction:
             },
         )
 
-    def finite(self, weight: Floats) -> Floats:
-        """As `apply`; an infinite score has no interval, so that its replicates are undefined."""
-        out = self.apply(weight)
-        out[np.isinf(out)] = np.nan
-        return out
+    def points(self, table: Table) -> Floats:
+        """The measures' values (measures,) of the table itself."""
+        (point,) = self.apply(np.ones((1, self.n_units)))
+        # Means over images are rounded once (fsum), so that no order of summation shows in them.
+        point[self.over_images] = self.means
+        for i, measure in enumerate(self.measures):
+            if measure.over == "median":
+                point[i] = _median(table.per_image(measure))
+            elif measure.over == "worst10" and self.tails[measure].infinite:
+                point[i] = np.inf
+        return point
 
     def apply(self, weight: Floats) -> Floats:
         """Values (b, measures) for weights (b, units); NaN for medians."""
@@ -303,6 +304,10 @@ class _Reduction:
             per_class = np.delete(per_class, self.background, axis=1)
         defined = ~np.isnan(per_class)
         return _ratio(np.nan_to_num(per_class).sum(axis=1), defined.sum(axis=1))
+
+
+def _nan_if_infinite(per_image: Floats) -> Floats:
+    return np.where(np.isinf(per_image).any(axis=0), np.nan, 0.0)
 
 
 def _median(values: Floats) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -20,6 +19,7 @@ from segbench.masks.labels import IGNORE_ID
 from segbench.masks.submission import Submission
 from segbench.scoring.boundaries import BoundaryMeasures
 from segbench.scoring.target import Item, Target
+from segbench.scoring.threads import in_order
 
 Floats = NDArray[np.float64]
 Progress = Callable[[int, int], None]
@@ -78,8 +78,8 @@ class _Joint:
 
     def show(self, seen: Seen, identifier: str) -> None:
         """Tell which values occur, at valid pixels and at ignored ones."""
-        valid = self.pairs >> 8 != IGNORE_ID
-        at = [self.values[code] for code in self.pairs & 255]
+        valid = (self.pairs >> 8 != IGNORE_ID).tolist()
+        at = [self.values[code] for code in (self.pairs & 255).tolist()]
         seen.add(
             identifier,
             self.kind,
@@ -115,7 +115,8 @@ def tally(
     """
     problems = Problems()
     _check_ids(target, submission, policy, problems)
-    present = [item for item in target.items if item.id in submission.ids]
+    predicted = submission.ids
+    present = [item for item in target.items if item.id in predicted]
     counting = _Counting(target, submission, policy, boundaries)
     joints, seen = _count_all(counting, present, jobs, progress, problems)
     try:
@@ -181,8 +182,9 @@ def _with_missing(
 
 def _check_ids(target: Target, submission: Submission, policy: Policy, problems: Problems) -> None:
     wanted = [item.id for item in target.items]
-    absent = [identifier for identifier in wanted if identifier not in submission.ids]
-    extra = sorted(submission.ids - set(wanted))
+    predicted = submission.ids
+    absent = [identifier for identifier in wanted if identifier not in predicted]
+    extra = sorted(predicted - set(wanted))
     if len(absent) == len(wanted):
         raise SegbenchError(
             f"{submission.origin}: no prediction for any of the {len(wanted)} samples of "
@@ -229,7 +231,7 @@ class _Counting:
         decoded = self.decode(item)
         codes = resize_nearest(decoded.codes, item.size)
         pairs, pixels = joint_pairs(reference, codes)
-        if unknown := {int(pair) >> 8 for pair in pairs} - known:
+        if unknown := {pair >> 8 for pair in pairs.tolist()} - known:
             raise SegbenchError(
                 f"{item.id}: the reference holds {', '.join(map(str, sorted(unknown)[:5]))}, which "
                 f"is no class of {self.target.name}; check it with `segbench check`"
@@ -286,20 +288,14 @@ def _count_all(
 ) -> tuple[dict[str, _Joint], Seen]:
     seen = Seen()
     joints: dict[str, _Joint] = {}
-    with ThreadPoolExecutor(jobs) as pool:
-        futures = [pool.submit(counting, item) for item in present]
-        try:
-            for done, (item, future) in enumerate(zip(present, futures, strict=True), 1):
-                try:
-                    joint = joints[item.id] = future.result()
-                except MaskFileError as error:
-                    problems.add(error.kind, f"{item.id} ({error.detail})", hint=error.hint)
-                else:
-                    joint.show(seen, item.id)
-                progress(done, len(present))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    counted = in_order(counting, present, jobs=jobs, expected=MaskFileError)
+    for done, (item, joint) in enumerate(counted, 1):
+        if isinstance(joint, _Joint):
+            joints[item.id] = joint
+            joint.show(seen, item.id)
+        elif isinstance(joint, MaskFileError):
+            problems.add(joint.kind, f"{item.id} ({joint.detail})", hint=joint.hint)
+        progress(done, len(present))
     return joints, seen
 
 
@@ -307,18 +303,24 @@ def _surfaces(
     counting: _Counting, joints: Mapping[str, _Joint], reading: Reading, jobs: int
 ) -> Iterator[tuple[int, Floats]]:
     """Each sample's index and raw values; those measured under another form are measured again."""
-    with ThreadPoolExecutor(jobs) as pool:
-        redone: list[tuple[int, Future[Floats]]] = []
-        for i, item in enumerate(counting.target.items):
-            joint = joints.get(item.id)
-            if joint is None:
-                continue
-            if joint.surface is not None and joint.assumed == joint.classes(reading):
-                yield i, joint.surface
-            else:
-                redone.append((i, pool.submit(counting.again, item, joint, reading)))
-        for i, future in redone:
-            yield i, future.result()
+    redone: list[tuple[int, Item, _Joint]] = []
+    for i, item in enumerate(counting.target.items):
+        joint = joints.get(item.id)
+        if joint is None:
+            continue
+        if joint.surface is not None and joint.assumed == joint.classes(reading):
+            yield i, joint.surface
+        else:
+            redone.append((i, item, joint))
+
+    def again(work: tuple[int, Item, _Joint]) -> Floats:
+        _, item, joint = work
+        return counting.again(item, joint, reading)
+
+    for (i, _, _), values in in_order(again, redone, jobs=jobs, expected=MaskFileError):
+        if isinstance(values, Exception):
+            raise values
+        yield i, values
 
 
 def resize_nearest(codes: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
@@ -339,9 +341,10 @@ def label_maps(
     It returns HxW uint8, or None for a sample without a prediction.
     """
     sizes = {item.id: item.size for item in target.items}
+    predicted = submission.ids
 
     def label_map(identifier: str) -> NDArray[np.uint8] | None:
-        if identifier not in submission.ids:
+        if identifier not in predicted:
             return None
         size = sizes[identifier]
         decoded = submission.decode(
