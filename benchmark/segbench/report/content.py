@@ -258,7 +258,7 @@ def _worst_cases(view: View) -> Table:
         lines.append(Line(name=name, detail=detail, scores=scores))
     return Table(
         caption="Boundaries and worst cases: the mean over images, the mean of the worst 10 % of "
-        "them, and the median image (medians have no bootstrap interval that keeps its level).",
+        "them, and the median image (which has no interval).",
         subject="Measure",
         columns=("Mean over images", "Worst 10 %", "Median"),
         lines=tuple(lines),

@@ -18,7 +18,7 @@ from segbench.errors import SegbenchError
 from segbench.measures import FOREGROUND, Measure, legal_pairs
 from segbench.scoring.comparable import check_comparable, differing_handling, find_score
 from segbench.scoring.evaluate import SIZE, size_order, sizes
-from segbench.scoring.scores import Score, Table, point_values, score_table, weighted_values
+from segbench.scoring.scores import Score, Table, score_table, weighted_values
 from segbench.scoring.stored import Stored, read_scores
 from segbench.statistics.bootstrap import (
     FEW_UNITS,
@@ -282,9 +282,6 @@ def _together(a: Table, b: Table) -> Table:
 
 
 def _values(measure: Measure, a: Table, b: Table) -> Statistic:
-    """Values for weights of a's and b's groups; undefined where a score is, or is infinite."""
-    if not all(np.isfinite(point_values(table, [measure])).all() for table in (a, b)):
-        return lambda weight: np.full((len(weight), 1), np.nan)
     return weighted_values(_together(a, b), [measure])
 
 

@@ -211,6 +211,7 @@ def _table(
         raise SegbenchError(f"{path}: samples are missing for some classes only; {_AGAIN}")
     absent = missing[:, 0].astype(bool)
     measured = {row.measure for row in head.scores}
+    boundaries = {key for key in measured if definition_of(key).of_boundaries}
     columns = {
         name: tuple(_label(value) for value in rows[name].to_pylist()[:: len(names)])
         for name in rows.column_names
@@ -224,24 +225,23 @@ def _table(
             _map_counts(counts, absent),
             absent,
             np.array(columns.get("group", ids)),
-            _surface(path, rows, measured, shape),
+            {key: _of_boundaries(path, rows, key, len(names)) for key in sorted(boundaries)},
         ),
         columns,
     )
 
 
-def _surface(
-    path: Path, rows: pa.Table, keys: set[str], shape: tuple[int, int]
-) -> dict[str, NDArray[np.float64]]:
-    """The columns of measures that counts do not give."""
-    found: dict[str, NDArray[np.float64]] = {}
-    for key in sorted(keys):
-        if definition_of(key).of_boundaries:
-            column = _numbers(rows, key)
-            if column is None:
-                raise SegbenchError(f"{path}: has no column of numbers {key}; {_AGAIN}")
-            found[key] = column.reshape(shape)
-    return found
+def _of_boundaries(path: Path, rows: pa.Table, key: str, n_classes: int) -> NDArray[np.float64]:
+    """The values (n, K) of a measure of boundaries, which only its column holds."""
+    if key not in rows.column_names or not _is_floating(rows, key):
+        raise SegbenchError(f"{path}: has no column of numbers {key}; {_AGAIN}")
+    return rows[key].to_numpy().reshape(-1, n_classes)
+
+
+def _is_floating(rows: pa.Table, name: str) -> bool:
+    import pyarrow as pa  # noqa: PLC0415
+
+    return pa.types.is_floating(rows.schema.field(name).type)
 
 
 def _label(value: object) -> str:
