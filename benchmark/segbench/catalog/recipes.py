@@ -1,4 +1,4 @@
-"""Recipes: one TOML file a baseline, with a strict schema; classical methods and trained networks."""
+"""Recipes: one TOML file a baseline, with a strict schema; classical or trained."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from segbench.catalog.cards import content_folder
-from segbench.catalog.strict import Strict, load_toml, read_toml, validate
+from segbench.catalog.strict import Strict, load_toml, validate
 from segbench.errors import SegbenchError
 
 Text = Annotated[str, StringConstraints(min_length=1)]
@@ -208,6 +208,18 @@ def trained_recipe(name: str) -> TrainedRecipe:
     )
 
 
-def read_trained(path: Path) -> TrainedRecipe:
-    """A recipe that must be of a trained network, as a run's folder keeps it."""
-    return read_toml(path, TrainedRecipe)
+def with_changes(recipe: TrainedRecipe, **train: int | None) -> TrainedRecipe:
+    """A recipe with keys of its table [train] replaced, where a value is given.
+
+    Raises:
+        SegbenchError: A value breaks the schema.
+    """
+    content = recipe.model_dump()
+    content["train"].update({key: value for key, value in train.items() if value is not None})
+    return validate(content, TrainedRecipe, where=Path(f"{recipe.name}.toml, as changed"))
+
+
+def recipe_text(name: str) -> str:
+    """A recipe's TOML as it stands in its file."""
+    path = Path(name) if name.endswith(".toml") else recipe_files()[name]
+    return path.read_text(encoding="utf-8")

@@ -21,6 +21,7 @@ from segbench.commands import (
     new_dataset,
     predict,
     prepare,
+    train,
 )
 from segbench.errors import SegbenchError
 
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 
 app.command("prepare")(prepare.prepare)
+app.command("train")(train.train)
 app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
 app.command("demo")(demo.demo)

@@ -42,7 +42,9 @@ def augment(
         Images and masks of the same shapes.
     """
     u = uniform.to(images.device).unbind(dim=1)
-    images, masks = _move(images, masks, _matrices(u, options, images.shape[-2:]), options)
+    images, masks = _move(
+        images, masks, _matrices(u, options, (images.shape[2], images.shape[3])), options
+    )
     return _tint(images, u[6:], options), masks
 
 
@@ -51,7 +53,7 @@ def _signed(u: Tensor, reach: float) -> Tensor:
 
 
 def _matrices(u: tuple[Tensor, ...], options: AugmentTable, size: tuple[int, int]) -> Tensor:
-    """(n, 2, 3) maps from where a pixel is put to where it is taken from, in [-1, 1] coordinates."""
+    """(n, 2, 3) maps from a pixel to where it is taken from, in [-1, 1] coordinates."""
     height, width = size
     angle = _signed(u[0], math.radians(options.rotation))
     factor = torch.exp(_signed(u[1], math.log1p(options.scale)))

@@ -63,7 +63,7 @@ def put_image(image: NDArray[np.uint8], canvas: Size) -> NDArray[np.uint8]:
     at = place((image.shape[0], image.shape[1]), canvas)
     out = np.empty((*canvas, 3), np.uint8)
     out[:] = PAD_COLOR
-    small = Image.fromarray(image).resize(at.size[::-1], Image.Resampling.BILINEAR)
+    small = Image.fromarray(image).resize((at.size[1], at.size[0]), Image.Resampling.BILINEAR)
     out[at.window] = np.asarray(small)
     return out
 
@@ -99,5 +99,5 @@ def _resize(
     plane: NDArray[np.float32], size: Size, *, box: tuple[float, float, float, float] | None = None
 ) -> NDArray[np.float32]:
     picture = Image.fromarray(np.ascontiguousarray(plane, np.float32))
-    resized = picture.resize(size[::-1], Image.Resampling.BILINEAR, box=box)
+    resized = picture.resize((size[1], size[0]), Image.Resampling.BILINEAR, box=box)
     return np.asarray(resized, np.float32)

@@ -1,4 +1,4 @@
-"""Batches for a network from the memory-mapped cache, in an order that depends on the seed alone."""
+"""Batches from the memory-mapped cache, in an order that depends on the seed alone."""
 
 from __future__ import annotations
 
@@ -54,9 +54,10 @@ class EpochOrder(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         first = self.epoch * self.per_epoch
         places = range(first + self.rank, first + len(self) * self.processes, self.processes)
-        orders = {p // self.n: np.empty(0) for p in places}
-        for turn in orders:
-            orders[turn] = np.random.default_rng((self.seed, turn)).permutation(self.n)
+        orders = {
+            turn: np.random.default_rng((self.seed, turn)).permutation(self.n)
+            for turn in {p // self.n for p in places}
+        }
         return iter([int(orders[p // self.n][p % self.n]) for p in places])
 
 

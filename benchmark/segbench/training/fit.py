@@ -58,7 +58,7 @@ def fit(
     *,
     recipe_text: str,
     fold: int | None = None,
-    place: Place = Place(),  # noqa: B008  frozen
+    place: Place = Place(),
     command: str = "",
     bar: bool = False,
     report: Report = lambda _: None,

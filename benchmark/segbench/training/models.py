@@ -69,7 +69,7 @@ def _smp(table: ModelTable, channels: int, pretrained: bool) -> nn.Module:  # no
             **table.options,
         )
     if packaged and pretrained:
-        load_lite0(model.encoder)
+        load_lite0(model.get_submodule("encoder"))
     return model
 
 

@@ -42,7 +42,9 @@ class Segmenter(pl.LightningModule):
         self, model: nn.Module, recipe: TrainedRecipe, classes: Sequence[LabelClass], *, steps: int
     ) -> None:
         super().__init__()
-        self.model, self.recipe, self.steps = model, recipe, steps
+        # channels last: a quarter to a third faster on processors with AVX, more on tensor cores
+        self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.recipe, self.steps = recipe, steps
         self.loss = make_loss(recipe.loss)
         lookup = torch.full((256,), IGNORE_ID, dtype=torch.uint8)
         for i, label in enumerate(classes):
@@ -60,16 +62,18 @@ class Segmenter(pl.LightningModule):
         encoder = encoder_parameters(self.model) if options.encoder_factor != 1 else []
         known = {id(p) for p in encoder}
         rest = [p for p in self.model.parameters() if id(p) not in known]
-        rate = options.learning_rate
-        groups = [{"params": rest, "lr": rate}]
-        if encoder:
-            groups.append({"params": encoder, "lr": rate * options.encoder_factor})
+        rates = [options.learning_rate, options.learning_rate * options.encoder_factor]
+        groups = [
+            {"params": parameters, "lr": rate}
+            for parameters, rate in zip((rest, encoder), rates, strict=True)
+            if parameters
+        ]
         optimiser = torch.optim.AdamW(groups, weight_decay=options.weight_decay)
         if options.schedule == "constant":
             return optimiser
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimiser,
-            max_lr=[float(group["lr"]) for group in groups],
+            max_lr=rates[: len(groups)],
             total_steps=self.steps,
             pct_start=options.warm_up,
         )
@@ -108,7 +112,7 @@ class Segmenter(pl.LightningModule):
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """Dice of each image and foreground class on the network's grid."""
-        images, masks, _ = batch
+        images, masks = batch[:2]
         found = probabilities(self(images.float() / 255).float())
         self._dice.append(dice(found, self.lookup[masks.long()], self.objects))
 
@@ -120,10 +124,7 @@ class Segmenter(pl.LightningModule):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of images in [0, 1]."""
-        x = normalise(images)
-        if x.is_cuda:
-            x = x.to(memory_format=torch.channels_last)
-        return self.model(x)
+        return self.model(normalise(images).to(memory_format=torch.channels_last))
 
 
 def dice(found: Tensor, targets: Tensor, objects: Sequence[int]) -> Tensor:

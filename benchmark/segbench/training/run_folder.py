@@ -1,14 +1,14 @@
-"""What a training run leaves behind, and how it is found again. (Nothing here needs torch.)
+"""What a training run leaves behind, and how it is found again; nothing here needs torch.
 
-    recipe.toml          the recipe as it was given
-    run.json             the recipe as followed, the data and its digests, the environment, the result
-    log.csv              one line an epoch
-    weights.safetensors  the weights of the epoch with the best Dice on the validation split
-    model.onnx           the same network with normalisation and sigmoid or softmax inside
-    curves.png           loss and validation Dice over the epochs
-    scores/              the validation split by segbench's own evaluator
-    checkpoint.ckpt      everything that resuming needs; deleted by nobody, read by `train` only
-    tensorboard/         for `tensorboard --logdir`
+recipe.toml          the recipe as it was given
+run.json             the recipe as followed, the data and its digests, the environment, the result
+log.csv              one line an epoch
+weights.safetensors  the weights of the epoch with the best Dice on the validation split
+model.onnx           the same network with normalisation and sigmoid or softmax inside
+curves.png           loss and validation Dice over the epochs
+scores/              the validation split by segbench's own evaluator
+checkpoint.ckpt      everything that resuming needs; deleted by nobody, read by `train` only
+tensorboard/         for `tensorboard --logdir`
 """
 
 from __future__ import annotations
@@ -49,6 +49,9 @@ PACKAGES = (
     "numpy",
     "pillow",
 )
+
+TRAINING_TABLES = {"model", "input", "augment", "loss", "optimiser", "train"}
+"""What of a recipe a training depends on; titles and prediction may change afterwards."""
 
 
 class ClassInfo(Strict):
@@ -218,7 +221,7 @@ def differences(before: Run, now: Run) -> list[str]:
     """In what a run that is to be resumed differs from the one that was begun."""
     old, new = (
         {
-            **_flat(run.recipe.model_dump(mode="json"), "recipe"),
+            **_flat(run.recipe.model_dump(mode="json", include=TRAINING_TABLES), "recipe"),
             **_flat(run.data.model_dump(mode="json"), "data"),
             "canvas": run.canvas,
         }

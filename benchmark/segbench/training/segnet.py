@@ -1,6 +1,6 @@
-"""SegNet (Badrinarayanan, Kendall & Cipolla 2017, doi 10.1109/TPAMI.2016.2644615), and the small
-variant of the course lesson.
+"""SegNet, and the small variant of the course lesson.
 
+Badrinarayanan, Kendall & Cipolla 2017, doi 10.1109/TPAMI.2016.2644615.
 The paper's decoder puts each value back where max-pooling took it from and learns the rest; the
 lesson's enlarges bilinearly.
 """
@@ -19,7 +19,7 @@ VGG16 = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 
 def max_pool(x: Tensor) -> tuple[Tensor, Tensor]:
     """2x2 max-pooling: values (n, c, H/2, W/2) and where they lay, an index into H*W each."""
-    return functional.max_pool2d_with_indices(x, 2)
+    return functional.max_pool2d_with_indices(x, (2, 2))
 
 
 def max_unpool(x: Tensor, index: Tensor, size: tuple[int, int]) -> Tensor:
@@ -94,8 +94,7 @@ def _lesson(before: int, after: int) -> nn.Module:
 
 
 def _stage(before: int, after: int, depth: int, *, narrow_last: bool = False) -> nn.Module:
-    """Convolutions with batch normalisation; a decoder narrows at its last, an encoder at its first
-    widens."""
+    """Convolutions; an encoder changes the width at the first, a decoder at the last."""
     between = before if narrow_last else after
     wides = [before, *[between] * (depth - 1), after]
     return nn.Sequential(*(_unit(i, o) for i, o in itertools.pairwise(wides)))

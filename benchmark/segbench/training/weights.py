@@ -17,7 +17,9 @@ from segbench.training.run_folder import write_atomically
 
 def save_weights(model: nn.Module, path: Path) -> None:
     """Write a network's state, whole or not at all."""
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    state = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
+    }
     write_atomically(path, save(state))
 
 

@@ -1,0 +1,1 @@
+"""The leaderboard: entries, what they claim, and the tables made of them."""
