@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import segmentation_models_pytorch.losses as smp
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -71,8 +70,11 @@ def _mean(values: Tensor, valid: Tensor) -> Tensor:
     return (values * valid).sum() / (valid.sum().clamp(min=1) * values.shape[1])
 
 
-def _of_smp(kind: type[torch.nn.Module], **options: object) -> Loss:
+def _of_smp(name: str, **options: object) -> Loss:
     """One of segmentation-models-pytorch, in the mode that the number of channels asks for."""
+    from segmentation_models_pytorch import losses  # noqa: PLC0415  slow to import
+
+    kind = getattr(losses, name)
     binary = kind(mode="binary", ignore_index=IGNORE_ID, **options)
     several = kind(mode="multiclass", ignore_index=IGNORE_ID, **options)
 
@@ -83,18 +85,18 @@ def _of_smp(kind: type[torch.nn.Module], **options: object) -> Loss:
 
 
 def _bce_dice(_: LossTable) -> Loss:
-    dice = _of_smp(smp.DiceLoss)
+    dice = _of_smp("DiceLoss")
     return lambda logits, targets: bce(logits, targets) + dice(logits, targets)
 
 
 LOSSES: dict[str, Callable[[LossTable], Loss]] = {
     "bce": lambda _: bce,
     "cross-entropy": lambda _: cross_entropy,
-    "dice": lambda _: _of_smp(smp.DiceLoss),
+    "dice": lambda _: _of_smp("DiceLoss"),
     "bce-dice": _bce_dice,
-    "focal": lambda table: _of_smp(smp.FocalLoss, gamma=table.gamma),
-    "tversky": lambda table: _of_smp(smp.TverskyLoss, alpha=table.alpha, beta=table.beta),
-    "lovasz": lambda _: _of_smp(smp.LovaszLoss),
+    "focal": lambda table: _of_smp("FocalLoss", gamma=table.gamma),
+    "tversky": lambda table: _of_smp("TverskyLoss", alpha=table.alpha, beta=table.beta),
+    "lovasz": lambda _: _of_smp("LovaszLoss"),
     "mse": lambda _: mse,
     "double-sigmoid": lambda _: double_sigmoid,
 }

@@ -97,7 +97,7 @@ class Segmenter(pl.LightningModule):
             images, masks = augment(images.float() / 255, masks, uniform, self.recipe.augment)
         loss = self.loss(self(images).float(), self.lookup[masks.long()])
         if not torch.isfinite(loss):
-            raise LossNotFiniteError(f"loss {float(loss)} in epoch {self.current_epoch}")
+            raise LossNotFiniteError(f"loss {loss.item()} in epoch {self.current_epoch}")
         self._losses.append(loss.detach())
         self.log("train_loss", loss.detach(), prog_bar=True)
         return loss
