@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import segbench as sb
+from segbench.catalog.recipes import classical_recipes, find_recipe
 from segbench.errors import SegbenchError
 from segbench.methods.classical import METHODS, segment
 from segbench.methods.graphcut import _cut, _edges
-from segbench.methods.recipes import find_recipe, recipe_files
 
-RECIPES = [find_recipe(name) for name in recipe_files()]
+RECIPES = list(classical_recipes().values())
 by_recipe = pytest.mark.parametrize("recipe", RECIPES, ids=lambda r: r.name)
 
 
@@ -101,7 +101,10 @@ def test_unknown_methods_and_options_are_refused():
         segment(image, "otsu", {"chanel": "blue"})
     with pytest.raises(SegbenchError, match="sigma"):
         segment(image, "grabcut", {"sigma": -1})
-    with pytest.raises(SegbenchError, match="no recipe called 'unet3'; there are grabcut, otsu"):
+    with pytest.raises(
+        SegbenchError,
+        match="no recipe called 'unet3'; there are deeplabv3plus-lite0, grabcut, otsu",
+    ):
         find_recipe("unet3")
     assert {recipe.method for recipe in RECIPES} == set(METHODS)
 

@@ -10,8 +10,8 @@ from PIL import Image
 
 import segbench
 from segbench.catalog.cards import find_dataset
+from segbench.catalog.recipes import classical_recipes
 from segbench.methods.classical import segment
-from segbench.methods.recipes import find_recipe, recipe_files
 from segbench.prepare.run import Request, prepare
 from segbench.report.charts import leaderboard_figure
 from segbench.report.pictures import Overlay, overlay_figure
@@ -28,8 +28,7 @@ def main(out: Path) -> None:
         prepare(Request(dataset=find_dataset(DATASET), data=data), progress=lambda *_: None)
         samples = segbench.load(DATASET, "test", data=data)
         entries: list[tuple[str, float, float, float]] = []
-        for name in recipe_files():
-            recipe = find_recipe(name)
+        for recipe in classical_recipes().values():
             masks = {s.id: segment(s.image, recipe.method, recipe.options) for s in samples}
             dice = segbench.evaluate(masks, dataset=DATASET, data=data).score("dice")
             entries.append((recipe.title, dice.value, *dice.ci95))
@@ -38,7 +37,7 @@ def main(out: Path) -> None:
         leaderboard_figure(
             entries, out / "leaderboard.png", title=title, x_label="mean Dice, 95 % interval"
         )
-        recipe = find_recipe("grabcut")
+        recipe = classical_recipes()["grabcut"]
         everything = [s for split in ("train", "val", "test")
                       for s in segbench.load(DATASET, split, data=data)]  # fmt: skip
         overlays = [

@@ -26,21 +26,38 @@ def read_toml(path: Path, model: type[AnyStrict]) -> AnyStrict:
     Raises:
         SegbenchError: The file is missing, not TOML, or breaks the schema; all faults are listed.
     """
+    return validate(load_toml(path), model, where=path)
+
+
+def load_toml(path: Path) -> dict[str, Any]:
+    """What a TOML file holds.
+
+    Raises:
+        SegbenchError: The file is missing or not TOML.
+    """
     try:
         with path.open("rb") as stream:
-            content = tomllib.load(stream)
+            return tomllib.load(stream)
     except FileNotFoundError:
         raise SegbenchError(f"{path}: no such file") from None
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SegbenchError(f"{path}: not readable as TOML ({error})") from error
+
+
+def validate(content: object, model: type[AnyStrict], *, where: Path) -> AnyStrict:
+    """Check what a file holds against a schema.
+
+    Raises:
+        SegbenchError: It breaks the schema; all faults are listed.
+    """
     try:
         return model.model_validate(content)
     except ValidationError as error:
         problems = Problems(shown=100)
         for fault in error.errors():
-            kind, where = _explain(model, fault)
-            problems.add(kind, where)
-        raise SegbenchError(f"{path}: does not follow the schema\n{problems.text()}") from error
+            kind, place = _explain(model, fault)
+            problems.add(kind, place)
+        raise SegbenchError(f"{where}: does not follow the schema\n{problems.text()}") from error
 
 
 def _explain(model: type[Strict], fault: Any) -> tuple[str, str]:  # noqa: ANN401  pydantic's dict

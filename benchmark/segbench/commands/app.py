@@ -22,6 +22,7 @@ from segbench.commands import (
     new_dataset,
     predict,
     prepare,
+    train,
 )
 from segbench.errors import SegbenchError
 
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 
 app.command("prepare")(prepare.prepare)
+app.command("train")(train.train)
 app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)

@@ -19,11 +19,11 @@ def demo(
 ) -> None:
     """Prepare the synthetic dataset, run the classical baselines, score them and rank them."""
     from segbench.catalog.cards import find_dataset  # noqa: PLC0415
+    from segbench.catalog.recipes import classical_recipes  # noqa: PLC0415
     from segbench.commands.console import progress_bar, say, show  # noqa: PLC0415
     from segbench.commands.tables import leaderboard_table  # noqa: PLC0415
     from segbench.masks.submission import open_submission  # noqa: PLC0415
     from segbench.methods.predict import predict  # noqa: PLC0415
-    from segbench.methods.recipes import find_recipe, recipe_files  # noqa: PLC0415
     from segbench.prepare.run import Request, prepare  # noqa: PLC0415
     from segbench.report.page import write_report  # noqa: PLC0415
     from segbench.scoring.evaluate import Evaluation, evaluate  # noqa: PLC0415
@@ -36,8 +36,7 @@ def demo(
     results: dict[str, Evaluation] = {}
     with progress_bar() as update:
         prepared, _ = prepare(request, progress=update)
-        for name in recipe_files():
-            recipe = find_recipe(name)
+        for name, recipe in classical_recipes().items():
             say(f"2. predict and evaluate: {recipe.title}")
             masks = out / "predictions" / name
             predict(

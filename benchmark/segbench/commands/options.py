@@ -8,6 +8,16 @@ from typing import Annotated
 
 import typer
 
+
+class DeviceFlag(StrEnum):
+    """What `--device` may say."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+    MPS = "mps"
+
+
 Data = Annotated[
     Path | None,
     typer.Option(

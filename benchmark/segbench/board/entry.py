@@ -1,0 +1,115 @@
+"""The schema of a leaderboard entry (`entry.json`), version 1, and what lies beside it.
+
+    entry.json         who, how, on what, at what cost; digests that bind it to the files beside it
+    scores.json        what `segbench evaluate --out` writes
+    rows.parquet       counts and measures of every image and class
+    predictions.json   the predicted masks, COCO run lengths: anyone can score them again
+
+An entry holds no weights and no pictures.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from segbench.catalog.strict import Strict, validate
+from segbench.errors import SegbenchError
+
+ENTRY, PREDICTIONS = "entry.json", "predictions.json"
+
+Text = Annotated[str, StringConstraints(min_length=1)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+Status = Literal["verified", "reported", "published"]
+"""`verified`: the maintainers scored these predictions themselves; `reported`: a submitter did, and
+the predictions are here; `published`: a paper's number under its own protocol."""
+
+
+class Latency(Strict):
+    """Milliseconds from a decoded image to its mask, median of one image at a time."""
+
+    milliseconds: float = Field(gt=0)
+    device: Text
+
+
+class Cost(Strict):
+    """What a method costs; null where it was not measured or does not apply.
+
+    `flops` are of the network for one image, without mirror images (a multiplication and an
+    addition count as two); `training_seconds` are on `training_machine`.
+    """
+
+    parameters: int | None = Field(default=None, ge=0)
+    flops: int | None = Field(default=None, ge=0)
+    latencies: tuple[Latency, ...] = ()
+    training_seconds: float | None = Field(default=None, ge=0)
+    training_machine: str | None = None
+
+
+class Digests(Strict):
+    """What the entry is bound to: decoded pixels of data and predictions, the weights' file."""
+
+    data: Sha256
+    predictions: Sha256
+    weights: Sha256 | None = None
+
+
+class Method(Strict):
+    """What made the masks: the recipe as it was followed, or a description of one's own."""
+
+    title: Text
+    description: Text
+    reference: str = ""
+    recipe: str = ""
+    commands: tuple[Text, ...] = ()
+    tta: bool = False
+
+
+class Training(Strict):
+    """On what it was trained: our splits, and everything from elsewhere."""
+
+    data: Text
+    external_data: str = ""
+    pretraining: str = ""
+    seeds: tuple[int, ...] = ()
+
+
+class Entry(Strict):
+    """A leaderboard entry."""
+
+    schema_version: Literal[1] = 1
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
+    status: Status
+    authors: tuple[Text, ...] = Field(min_length=1)
+    date: date
+    dataset: Text
+    dataset_version: Text
+    split: str | None = None
+    fold: int | None = None
+    method: Method
+    training: Training
+    cost: Cost
+    digests: Digests
+    segbench_version: Text
+
+
+def read_entry(folder: Path) -> Entry:
+    """The entry in a folder.
+
+    Raises:
+        SegbenchError: There is none, or it breaks the schema.
+    """
+    path = folder / ENTRY
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SegbenchError(f"{path}: unreadable ({error})") from error
+    entry = validate(content, Entry, where=path)
+    if entry.name != folder.name:
+        raise SegbenchError(f"{path}: name {entry.name!r} in a folder called {folder.name!r}")
+    return entry

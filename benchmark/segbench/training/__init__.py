@@ -1,0 +1,1 @@
+"""Networks: models, losses, the training run, prediction and ONNX. Only this room imports torch."""

@@ -1,0 +1,73 @@
+"""Batches from the memory-mapped cache, in an order that depends on the seed alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from segbench.training.cache import Cache
+
+Batch = tuple[Tensor, Tensor, Tensor]
+
+
+class Samples(Dataset[Batch]):
+    """Samples of a cache: images (3, H, W) uint8, masks (H, W) uint8, the position in the list."""
+
+    def __init__(self, cache: Cache, positions: NDArray[np.int64]) -> None:
+        self.cache, self.positions = cache, positions
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __getitem__(self, index: int) -> Batch:
+        at = int(self.positions[index])
+        image = torch.from_numpy(self.cache.images[at].copy()).permute(2, 0, 1)
+        return image, torch.from_numpy(self.cache.masks[at].copy()), torch.tensor(index)
+
+
+class EpochOrder(Sampler[int]):
+    """The samples of each epoch: consecutive stretches of one shuffled pass after another.
+
+    Every sample is seen equally often, whatever the epoch's length, and the order follows from
+    (seed, pass) alone. With several processes each takes every so-manieth sample.
+    """
+
+    def __init__(
+        self, n: int, *, seed: int, per_epoch: int = 0, rank: int = 0, processes: int = 1
+    ) -> None:
+        self.n, self.seed, self.epoch = n, seed, 0
+        self.per_epoch = per_epoch or n
+        self.rank, self.processes = rank, processes
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the trainer before each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return max(1, self.per_epoch // self.processes)
+
+    def __iter__(self) -> Iterator[int]:
+        first = self.epoch * self.per_epoch
+        places = range(first + self.rank, first + len(self) * self.processes, self.processes)
+        orders = {
+            turn: np.random.default_rng((self.seed, turn)).permutation(self.n)
+            for turn in {p // self.n for p in places}
+        }
+        return iter([int(orders[p // self.n][p % self.n]) for p in places])
+
+
+def train_loader(samples: Samples, order: EpochOrder, *, batch: int) -> DataLoader[Batch]:
+    """Shuffled batches; a copy out of a mapped file needs no worker processes."""
+    return DataLoader(
+        samples, batch_size=batch, sampler=order, pin_memory=torch.cuda.is_available()
+    )
+
+
+def val_loader(samples: Samples, *, batch: int) -> DataLoader[Batch]:
+    """All samples in their order."""
+    return DataLoader(samples, batch_size=batch, pin_memory=torch.cuda.is_available())

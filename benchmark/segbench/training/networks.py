@@ -1,0 +1,198 @@
+"""The two kinds of network that predict: a run's weights under torch, an ONNX file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from segbench.errors import SegbenchError
+from segbench.masks.digests import sha256_hex
+from segbench.masks.labels import LabelClass
+from segbench.training import run_folder as files
+from segbench.training.canvas import Size, canvas_of
+from segbench.training.predict import Floats, Network, check_channels
+
+RGB, NCHW_AXES = 3, 4
+ROUNDING = 1e-3
+_MEAN = np.array([0.485, 0.456, 0.406], np.float32).reshape(1, 3, 1, 1)
+_DEVIATION = np.array([0.229, 0.224, 0.225], np.float32).reshape(1, 3, 1, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnnxOptions:
+    """How a foreign ONNX model wants its input and gives its output.
+
+    Attributes:
+        values: RGB in [0, 1], in [0, 255], or [0, 1] less ImageNet's mean over its deviation.
+        output: Probabilities, or logits that want a sigmoid (one channel) or softmax.
+        long_side: The longer side of the grid, where the model leaves its input's size open.
+    """
+
+    values: Literal["unit", "byte", "imagenet"] = "unit"
+    output: Literal["probabilities", "logits"] = "probabilities"
+    long_side: int = 256
+
+
+def open_network(path: Path, *, device: str = "auto", onnx: OnnxOptions | None = None) -> Network:
+    """The network in a run's folder (its safetensors, by torch) or in an .onnx file.
+
+    Raises:
+        SegbenchError: The path is neither, or the file is damaged.
+        ImportError: torch or onnxruntime is not installed.
+    """
+    if path.is_dir():
+        return RunNetwork(path, device=device)
+    if path.suffix.lower() == ".onnx":
+        return OnnxNetwork(path, options=onnx or OnnxOptions())
+    raise SegbenchError(
+        f"{path}: expected a run's folder or an .onnx file; pickles (.pt, .pth, .ckpt) are not "
+        f"loaded, because loading one runs whatever code it holds"
+    )
+
+
+class RunNetwork:
+    """The best weights of a run, by torch."""
+
+    def __init__(self, folder: Path, *, device: str = "auto") -> None:
+        self.run = files.read_run(folder)
+        if not (folder / files.WEIGHTS).exists():
+            raise SegbenchError(f"{folder}: no weights yet; the run has not finished an epoch")
+        import torch  # noqa: PLC0415
+
+        from segbench.training.export import Whole  # noqa: PLC0415
+        from segbench.training.models import make_model  # noqa: PLC0415
+        from segbench.training.weights import load_weights  # noqa: PLC0415
+
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        model = make_model(self.run.recipe.model, channels=self.run.channels, pretrained=False)
+        load_weights(model, folder / files.WEIGHTS)
+        self._torch, self._device = torch, device
+        self._model = Whole(model).eval().to(device)
+        self._digest = sha256_hex((folder / files.WEIGHTS).read_bytes())
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """Recipe, training data and the weights' digest."""
+        return {
+            "recipe": self.run.recipe.model_dump(),
+            "trained_on": self.run.data.model_dump(exclude={"classes"}),
+            "weights_sha256": self._digest,
+        }
+
+    @property
+    def tta(self) -> bool:
+        """What the recipe says."""
+        return self.run.recipe.predict.tta
+
+    def canvas(self, sizes: Iterable[Size]) -> Size:
+        """The canvas of the training, whatever the images' sizes."""
+        del sizes
+        return self.run.canvas
+
+    def check(self, classes: Sequence[LabelClass]) -> None:
+        """Refuse another number of classes; names may differ (transfer to another dataset)."""
+        origin = f"{self.run.recipe.name}, trained on {self.run.data.dataset}"
+        check_channels(self.run.channels, classes, origin=origin)
+
+    def __call__(self, images: Floats) -> Floats:
+        """See `Network`."""
+        torch = self._torch
+        with torch.inference_mode():
+            batch = torch.from_numpy(images).to(self._device, memory_format=torch.channels_last)
+            return self._model(batch).float().cpu().numpy()
+
+
+class OnnxNetwork:
+    """An ONNX file by onnxruntime: one image input, NCHW or NHWC, one output of the same layout."""
+
+    tta = False
+
+    def __init__(self, path: Path, *, options: OnnxOptions) -> None:
+        import onnxruntime  # noqa: PLC0415
+
+        self.path, self.options = path, options
+        try:
+            data = path.read_bytes()
+            settings = onnxruntime.SessionOptions()
+            settings.log_severity_level = 3
+            self._session = onnxruntime.InferenceSession(
+                data, settings, providers=onnxruntime.get_available_providers()
+            )
+        except FileNotFoundError:
+            raise SegbenchError(f"{path}: no such file") from None
+        except Exception as error:  # onnxruntime's own classes, which it does not export
+            raise SegbenchError(f"{path}: not a readable ONNX model ({error})") from error
+        self._digest = sha256_hex(data)
+        self._input = self._session.get_inputs()[0]
+        shape = self._input.shape
+        if (
+            len(self._session.get_inputs()) != 1
+            or len(shape) != NCHW_AXES
+            or RGB not in (shape[1], shape[3])
+        ):
+            raise SegbenchError(
+                f"{path}: takes {self._input.name} of shape {shape}; expected one input of RGB "
+                f"images, (n, 3, H, W) or (n, H, W, 3)"
+            )
+        self._last = shape[1] != RGB
+        self._size = shape[1:3] if self._last else shape[2:4]
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """The file and its digest."""
+        return {"onnx": self.path.name, "weights_sha256": self._digest}
+
+    def canvas(self, sizes: Iterable[Size]) -> Size:
+        """The model's own input size; where that is open, one for the images' shape."""
+        if all(isinstance(side, int) for side in self._size):
+            return int(self._size[0]), int(self._size[1])
+        return canvas_of(set(sizes), long_side=self.options.long_side, multiple=32)
+
+    def check(self, classes: Sequence[LabelClass]) -> None:
+        """Run once on zeros where the file does not say how many channels come out."""
+        shape = self._session.get_outputs()[0].shape
+        channels = shape[-1] if self._last else shape[1]
+        if isinstance(channels, int):
+            check_channels(channels, classes, origin=str(self.path))
+
+    def __call__(self, images: Floats) -> Floats:
+        """See `Network`.
+
+        Raises:
+            SegbenchError: Probabilities were promised and other values came.
+        """
+        if self.options.values == "byte":
+            images = images * np.float32(255)
+        elif self.options.values == "imagenet":
+            images = (images - _MEAN) / _DEVIATION
+        given = images.transpose(0, 2, 3, 1) if self._last else images
+        fixed = isinstance(self._input.shape[0], int)
+        batches = np.split(given, len(given)) if fixed else [given]
+        parts = [
+            np.asarray(self._session.run(None, {self._input.name: np.ascontiguousarray(batch)})[0])
+            for batch in batches
+        ]
+        out = np.concatenate(parts).astype(np.float32)
+        if self._last:
+            out = np.ascontiguousarray(out.transpose(0, 3, 1, 2))
+        if self.options.output == "logits":
+            return _probabilities(out)
+        if not (out.min() >= -ROUNDING and out.max() <= 1 + ROUNDING):  # also refuses NaN
+            raise SegbenchError(
+                f"{self.path}: gives values from {out.min():.3g} to {out.max():.3g}; expected "
+                f"probabilities; if these are logits, add --onnx-output logits"
+            )
+        return out
+
+
+def _probabilities(logits: Floats) -> Floats:
+    """Sigmoid of one channel, softmax of several."""
+    if logits.shape[1] == 1:
+        return (1 / (1 + np.exp(-logits))).astype(np.float32)
+    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return (raised / raised.sum(axis=1, keepdims=True)).astype(np.float32)

@@ -1,0 +1,155 @@
+"""Masks from a trained network: a run's folder, or any ONNX file. Never from a pickle.
+
+Reading, scaling, mirroring and resizing back are done here with NumPy and Pillow, the same for
+every kind of network; an ONNX file needs onnxruntime only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segbench.errors import SegbenchError
+from segbench.masks.encode import encode_mask
+from segbench.masks.labels import LabelClass, foreground
+from segbench.masks.predictions import predictions_folder
+from segbench.masks.prepared import PreparedDataset, Row
+from segbench.training.canvas import Size, put_image, take_back
+
+Floats = NDArray[np.float32]
+Progress = Callable[[int, int], None]
+
+CUT = 0.5
+BATCH = 8
+MIRRORS = ((), (3,), (2,), (2, 3))
+"""The axes of (n, C, H, W) that are reversed: as it is, left-right, upside down, both."""
+
+
+class Network(Protocol):
+    """A trained network, whatever runs it."""
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """What the marker file says of it."""
+        ...
+
+    @property
+    def tta(self) -> bool:
+        """Whether its recipe asks for mirror images."""
+        ...
+
+    def canvas(self, sizes: Iterable[Size]) -> Size:
+        """The grid on which it sees images of some sizes."""
+        ...
+
+    def check(self, classes: Sequence[LabelClass]) -> None:
+        """Raise a SegbenchError where it cannot predict these classes."""
+        ...
+
+    def __call__(self, images: Floats) -> Floats:
+        """Probabilities (n, C, h, w) of RGB in [0, 1] (n, 3, H, W)."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How masks are made; `tta` None does what the recipe says."""
+
+    tta: bool | None = None
+    probabilities: bool = False
+
+
+def predict_network(
+    network: Network,
+    dataset: PreparedDataset,
+    out: Path,
+    *,
+    split: str = "test",
+    fold: int | None = None,
+    options: Options = Options(),
+    progress: Progress = lambda _done, _of: None,
+) -> int:
+    """Write `<id>.png` (class ids), or with probabilities `<id>.npz`, for every sample of a split.
+
+    Args:
+        network: What predicts.
+        dataset: The prepared dataset.
+        out: The folder to make; one of ours is replaced.
+        split: The split to predict.
+        fold: The fold to predict instead.
+        options: Mirror images, probabilities.
+        progress: Told of each sample done, and of how many.
+
+    Returns:
+        How many samples were predicted.
+
+    Raises:
+        SegbenchError: The network's classes are not the dataset's, `out` holds something else, or
+            an image cannot be read.
+    """
+    network.check(dataset.classes)
+    rows = dataset.select(split, fold=fold)
+    canvas = network.canvas(row.size for row in rows)
+    tta = network.tta if options.tta is None else options.tta
+    about = {**network.about, "tta": tta}
+    done = 0
+    with predictions_folder(out, dataset, split=split, fold=fold, about=about) as made:
+        for chunk in _chunks(rows):
+            found = apply(network, np.stack([_read(dataset, r, canvas) for r in chunk]), tta=tta)
+            for row, channels in zip(chunk, found, strict=True):
+                own = take_back(channels, row.size, canvas)
+                if options.probabilities:
+                    values = own[0] if len(own) == 1 else own
+                    np.savez_compressed(made / f"{row.id}.npz", probabilities=values.clip(0, 1))
+                else:
+                    ids = class_ids(own, dataset.classes)
+                    (made / f"{row.id}.png").write_bytes(encode_mask(ids, dataset.classes))
+                done += 1
+                progress(done, len(rows))
+    return done
+
+
+def apply(network: Network, images: Floats, *, tta: bool) -> Floats:
+    """Probabilities of a batch; with `tta`, the mean over the four mirror images."""
+    mirrors = MIRRORS if tta else MIRRORS[:1]
+    found = [
+        np.flip(network(np.ascontiguousarray(np.flip(images, axes))), axes) for axes in mirrors
+    ]
+    return np.asarray(np.mean(found, axis=0, dtype=np.float32))
+
+
+def class_ids(channels: Floats, classes: Sequence[LabelClass]) -> NDArray[np.uint8]:
+    """Class ids (H, W) of probabilities (C, H, W): one channel is cut at 0.5, several compared."""
+    if len(channels) == 1:
+        return np.where(channels[0] > CUT, foreground(classes)[0].id, 0).astype(np.uint8)
+    ids = np.array([label.id for label in classes], np.uint8)
+    return ids[channels.argmax(axis=0)]
+
+
+def check_channels(channels: int, classes: Sequence[LabelClass], *, origin: str) -> None:
+    """Refuse a network that has not one channel a class, or one for the only object.
+
+    Raises:
+        SegbenchError: The numbers differ.
+    """
+    one_object = len(classes) == 2 and len(foreground(classes)) == 1  # noqa: PLR2004
+    if channels != len(classes) and not (channels == 1 and one_object):
+        names = ", ".join(label.name for label in classes)
+        raise SegbenchError(
+            f"{origin}: gives {channels} channels; the dataset has {len(classes)} classes "
+            f"({names}){': expected 1 or 2' if one_object else ''}"
+        )
+
+
+def _read(dataset: PreparedDataset, row: Row, canvas: Size) -> Floats:
+    image = put_image(dataset.read_image(row), canvas)
+    return np.ascontiguousarray(image.transpose(2, 0, 1)).astype(np.float32) / np.float32(255)
+
+
+def _chunks(rows: Sequence[Row]) -> Iterable[Sequence[Row]]:
+    return (rows[i : i + BATCH] for i in range(0, len(rows), BATCH))

