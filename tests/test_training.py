@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -153,6 +154,43 @@ def test_killed_and_resumed_equals_uninterrupted(place, run):
         json.loads((f / "run.json").read_text())["result"]["best_val_dice"] for f in (run, out)
     )
     assert before == after
+
+
+def test_killed_after_the_last_epoch_is_finished(place, run):
+    """All epochs are there, the export and the result are not."""
+    out = place.folder / "unfinished"
+    shutil.copytree(run, out)
+    about = json.loads((run / "run.json").read_text())
+    (out / "run.json").write_text(json.dumps({**about, "result": None}))
+    (out / "model.onnx").unlink()
+    ran = place.call(*place.train("unfinished"))
+    assert ran.code == 0, ran.err
+    assert "epoch" not in ran.err
+    assert json.loads((out / "run.json").read_text())["result"] == about["result"]
+    assert (out / "model.onnx").exists()
+
+
+def test_early_stopping_stays_stopped(place):
+    text = TINY.replace("epochs = 4", "epochs = 9\npatience = 1").replace("0.01", "1e-9")
+    (place.folder / "patient.toml").write_text(text)
+    ran = place.call(*place.train("patient", recipe="patient"))
+    assert ran.code == 0, ran.err
+    epochs = len((place.folder / "patient" / "log.csv").read_text().splitlines()) - 1
+    assert epochs < 9
+    about = json.loads((place.folder / "patient" / "run.json").read_text())
+    (place.folder / "patient" / "run.json").write_text(json.dumps({**about, "result": None}))
+    assert place.call(*place.train("patient", recipe="patient")).code == 0
+    again = json.loads((place.folder / "patient" / "run.json").read_text())
+    assert again["result"]["epochs"] == epochs == about["result"]["epochs"]
+
+
+def test_a_folder_of_something_else_is_not_trained_into(place):
+    folder = place.folder / "thesis"
+    folder.mkdir()
+    (folder / "thesis.tex").write_text("mine")
+    ran = place.call(*place.train("thesis"))
+    assert ran.code == 1
+    assert "holds thesis.tex and no run" in ran.err
 
 
 def test_another_seed_is_another_run(place, run):

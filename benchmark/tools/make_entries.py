@@ -15,18 +15,18 @@ import datetime as dt
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from segbench._version import __version__
 from segbench.board.entry import ENTRY, Cost, Digests, Entry, Latency, Method, Training, read_entry
-from segbench.board.table import markdown, read_entries
+from segbench.board.table import Scored, markdown, read_entries
 from segbench.board.write import check_entry, masks_of, predictions_digest, write_entry
 from segbench.catalog.recipes import ClassicalRecipe, classical_recipes
 from segbench.errors import SegbenchError
-from segbench.masks.prepared import PreparedDataset, open_prepared
+from segbench.masks.prepared import N_FOLDS, PreparedDataset, open_prepared
 from segbench.masks.submission import OUR_MARKER
 from segbench.methods.classical import segment
 from segbench.methods.predict import predict
@@ -62,7 +62,32 @@ def main() -> None:
             run = read_run(path.parent)
             if arguments.only in path.parent.name and run.result is not None:
                 trained_entry(path.parent, run, dataset, arguments.masks, measure=arguments.measure)
+        write_folds(dataset, arguments.runs, arguments.masks)
     write_readme()
+
+
+def write_folds(dataset: PreparedDataset, runs: Path, masks: Path) -> None:
+    """Score the finished runs `cv-<dataset>-<recipe>-fold<K>`, each on its fold: folds.json."""
+    path = RESULTS / dataset.name / "folds.json"
+    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    for place in sorted(runs.glob(f"cv-{dataset.name}-*/{RUN}")):
+        folder, run = place.parent, read_run(place.parent)
+        if run.result is None or run.data.fold is None:
+            continue
+        out = masks / folder.name
+        if _marker(out).get("weights_sha256") != run.result.weights_sha256:
+            predict_network(RunNetwork(folder, device="cpu"), dataset, out, fold=run.data.fold)
+        result = evaluate(out, dataset=dataset.name, data=dataset.root.parent, fold=run.data.fold)
+        dice = result.score("dice")
+        found.setdefault(run.recipe.name, {})[str(run.data.fold)] = {
+            "dice": dice.value,
+            "ci95": list(dice.ci95),
+            "n": dice.n,
+            "signature": dice.signature,
+            "weights_sha256": run.result.weights_sha256,
+        }
+    if found:
+        path.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def classical_entry(
@@ -199,16 +224,57 @@ def finish(
     )
 
 
+def folds_markdown(path: Path) -> str:
+    """Cross-validation: each fold's mean Dice, and the mean over all images of all folds."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    lines = [
+        f"| recipe | {' | '.join(f'fold {k}' for k in range(N_FOLDS))} | all images |",
+        "| --- |" + " ---: |" * (N_FOLDS + 1),
+    ]
+    for recipe, folds in found.items():
+        cells = [f"{folds[str(k)]['dice']:.3f}" if str(k) in folds else "" for k in range(N_FOLDS)]
+        whole = ""
+        if len(folds) == N_FOLDS:
+            n = sum(fold["n"] for fold in folds.values())
+            whole = f"{sum(fold['dice'] * fold['n'] for fold in folds.values()) / n:.3f}"
+        lines.append(f"| {recipe} | {' | '.join(cells)} | {whole} |")
+    return "\n".join(lines)
+
+
+def seeds_markdown(entries: Sequence[Scored]) -> str:
+    """Recipes trained with several seeds: how far the seed alone moves the score."""
+    by_recipe: dict[str, list[float]] = {}
+    for scored in entries:
+        if scored.entry.training.seeds:
+            value = scored.score("dice", "images")["value"]
+            by_recipe.setdefault(scored.entry.method.recipe, []).append(value)
+    lines = [
+        "| recipe | seeds | Dice: least | mean | most |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    for recipe, values in by_recipe.items():
+        if len(values) > 1:
+            three = " | ".join(f"{f(values):.3f}" for f in (min, statistics.mean, max))
+            lines.append(f"| `{recipe}` | {len(values)} | {three} |")
+    return "\n".join(lines) if len(lines) > 2 else ""  # noqa: PLR2004  more than a heading
+
+
 def write_readme() -> None:
     """Put the tables between the marks of results/README.md."""
     path = RESULTS / "README.md"
     text = path.read_text(encoding="utf-8")
     for dataset, entries in read_entries(RESULTS).items():
+        tables = [markdown(entries)]
+        if seeds := seeds_markdown(entries):
+            tables += ["What the seed alone does:", seeds]
+        if (folds := RESULTS / dataset / "folds.json").exists():
+            tables += ["Five-fold cross-validation, mean Dice over images:", folds_markdown(folds)]
         begin, end = f"<!-- {dataset}: made by make_entries.py -->", f"<!-- {dataset}: end -->"
         if begin not in text:
             raise SegbenchError(f"{path}: no place for {dataset}; add {begin} and {end}")
         head, _, rest = text.partition(begin)
-        text = f"{head}{begin}\n{markdown(entries)}\n{end}{rest.partition(end)[2]}"
+        made = "\n\n".join(tables)
+        text = f"{head}{begin}\n{made}\n{end}{rest.partition(end)[2]}"
     path.write_text(text, encoding="utf-8")
 
 

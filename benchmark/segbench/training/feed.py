@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -38,7 +39,7 @@ class EpochOrder(Sampler[int]):
     """
 
     def __init__(
-        self, n: int, *, seed: int, per_epoch: int = 0, rank: int = 0, processes: int = 1
+        self, n: int, *, seed: int, per_epoch: int = 0, processes: int = 1, rank: int | None = None
     ) -> None:
         self.n, self.seed, self.epoch = n, seed, 0
         self.per_epoch = per_epoch or n
@@ -52,8 +53,12 @@ class EpochOrder(Sampler[int]):
         return max(1, self.per_epoch // self.processes)
 
     def __iter__(self) -> Iterator[int]:
+        rank = self.rank
+        if rank is None:  # known only once the processes have been launched
+            together = dist.is_available() and dist.is_initialized()
+            rank = dist.get_rank() if together else 0
         first = self.epoch * self.per_epoch
-        places = range(first + self.rank, first + len(self) * self.processes, self.processes)
+        places = range(first + rank, first + len(self) * self.processes, self.processes)
         orders = {
             turn: np.random.default_rng((self.seed, turn)).permutation(self.n)
             for turn in {p // self.n for p in places}

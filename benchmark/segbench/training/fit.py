@@ -119,7 +119,6 @@ def fit(
         use_distributed_sampler=False,
         deterministic="warn",
     )
-    order.rank = trainer.global_rank
     checkpoint = folder / files.CHECKPOINT
     try:
         trainer.fit(
@@ -161,6 +160,15 @@ class Keeper(Checkpoint):
         self.best, self.best_epoch = -1.0, -1
         self._began = time.monotonic()
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A run that was killed after its early stop stays stopped."""
+        del pl_module
+        trainer.should_stop = self._waited_enough()
+
+    def _waited_enough(self) -> bool:
+        waited = len(self.history) - 1 - self.best_epoch
+        return bool(self.patience and self.history and waited >= self.patience)
+
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
         del trainer, pl_module
@@ -185,8 +193,7 @@ class Keeper(Checkpoint):
             if better or not (self.folder / files.WEIGHTS).exists():
                 save_weights(pl_module.model, self.folder / files.WEIGHTS)
             files.write_log(self.folder, self.history)
-        if self.patience and trainer.current_epoch - self.best_epoch >= self.patience:
-            trainer.should_stop = True
+        trainer.should_stop = trainer.should_stop or self._waited_enough()
         part = self.folder / f".{files.CHECKPOINT}.part"
         trainer.save_checkpoint(part)
         if trainer.is_global_zero:
@@ -241,8 +248,13 @@ def _begin(
                 + "\n    ".join(other)
             )
         return before
-    if folder.exists() and any(folder.iterdir()):
-        raise SegbenchError(f"{folder}: is not empty and holds no run; give a new --out folder")
+    # a run that was killed before its run.json was written has left its recipe, or part of it
+    if folder.exists() and (
+        foreign := sorted(p.name for p in folder.iterdir() if files.RECIPE not in p.name)
+    ):
+        raise SegbenchError(
+            f"{folder}: holds {', '.join(foreign[:3])} and no run; give a new --out folder"
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         files.write_atomically(folder / files.RECIPE, recipe_text.encode())
