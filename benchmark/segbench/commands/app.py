@@ -18,6 +18,7 @@ from segbench.commands import (
     datasets,
     demo,
     evaluate,
+    leaderboard,
     measures,
     new_dataset,
     predict,
@@ -40,6 +41,7 @@ app.command("train")(train.train)
 app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
+app.command("leaderboard")(leaderboard.leaderboard)
 app.command("demo")(demo.demo)
 app.add_typer(datasets.app, name="datasets")
 app.command("check")(check.check)

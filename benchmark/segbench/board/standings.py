@@ -1,0 +1,74 @@
+"""The standings of a results folder: entries of one dataset, split and status, ranked together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from segbench.board.entry import ENTRY, Entry, Status, read_entry
+from segbench.board.rank import Ranking, rank_entries
+from segbench.errors import SegbenchError
+from segbench.scoring.stored import read_scores
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """Entries that may be ranked together.
+
+    Attributes:
+        dataset: Name and version.
+        selection: The split or fold.
+        status: `verified`, `reported` or `published`; the three are never ranked together.
+        entries: By name.
+        ranking: Of them.
+    """
+
+    dataset: str
+    selection: str
+    status: Status
+    entries: Mapping[str, Entry]
+    ranking: Ranking
+
+
+def standings(
+    results: Path, *, dataset: str | None = None, measure: str = "dice"
+) -> tuple[Standing, ...]:
+    """Rank the entries below a results folder.
+
+    Args:
+        results: Holds `<dataset>/<entry>/entry.json` and the scores beside it.
+        dataset: Only this one.
+        measure: By which, as `segbench compare --measure` takes it.
+
+    Raises:
+        SegbenchError: There are no entries, one is damaged, or it lies in another dataset's folder.
+    """
+    if not results.is_dir():
+        raise SegbenchError(f"{results}: no such folder; expected entries, as in `results/`")
+    groups: dict[tuple[str, str, Status], dict[str, Entry]] = {}
+    for path in sorted(results.glob(f"{dataset or '*'}/*/{ENTRY}")):
+        entry = read_entry(path.parent)
+        if entry.dataset != path.parts[-3]:
+            raise SegbenchError(f"{path}: an entry of {entry.dataset} in {path.parts[-3]}/")
+        selection = entry.split if entry.fold is None else f"fold {entry.fold}"
+        key = (f"{entry.dataset}@{entry.dataset_version}", selection or "", entry.status)
+        groups.setdefault(key, {})[entry.name] = entry
+    if not groups:
+        known = sorted({path.parts[-3] for path in results.glob(f"*/*/{ENTRY}")})
+        raise SegbenchError(
+            f"{results}: no entries{f' of {dataset}' if dataset else ''}; "
+            f"there are entries of {', '.join(known) or 'nothing'}"
+        )
+    return tuple(
+        Standing(
+            dataset=name,
+            selection=selection,
+            status=status,
+            entries=entries,
+            ranking=rank_entries(
+                {e: read_scores(results / entries[e].dataset / e) for e in entries}, measure
+            ),
+        )
+        for (name, selection, status), entries in groups.items()
+    )
