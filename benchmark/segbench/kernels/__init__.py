@@ -127,7 +127,8 @@ def unfilter(
     """Undo the filters of a PNG's rows (PNG specification, section 9).
 
     Args:
-        data: The inflated bytes of one pass: for each row its filter, then `row_bytes` bytes.
+        data: The inflated bytes of one pass: for each row its filter, then `row_bytes` bytes. A
+            bytearray is used up: the result may be a view of it.
         rows: Number of rows.
         row_bytes: Bytes of a row without the filter, a multiple of `pixel_bytes`.
         pixel_bytes: Whole bytes a pixel, 1 to 8; 1 for packed bits.
@@ -147,7 +148,9 @@ def unfilter(
             f"{source.size} bytes, expected {expected}: {rows} rows of 1 + {row_bytes}"
         )
     chosen = native if available() else standins
-    return chosen.unfilter(source, rows, row_bytes, pixel_bytes)
+    return chosen.unfilter(
+        source, rows, row_bytes, pixel_bytes, in_place=isinstance(data, bytearray)
+    )
 
 
 def unpack_bits(packed: Bytes, *, columns: int, depth: int) -> Bytes:

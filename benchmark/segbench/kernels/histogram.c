@@ -46,8 +46,8 @@ static inline uint64_t changes(const uint8_t *a, const uint8_t *b) {
  * pairs, pixels: room for 65536 each; the pairs a << 8 | b that occur, rising, and how often.
  * Returns how many pairs occur.
  */
-EXPORT int64_t segbench_joint_pairs(const uint8_t *a, const uint8_t *b, int64_t n, int64_t *table,
-                                    int64_t *pairs, int64_t *pixels) {
+EXPORT WIDE int64_t segbench_joint_pairs(const uint8_t *a, const uint8_t *b, int64_t n,
+                                         int64_t *table, int64_t *pairs, int64_t *pixels) {
     if (n <= 0) return 0;
     Histogram h = {table, pairs, 0};
     int64_t start = 0; /* of the current run */

@@ -117,10 +117,13 @@ def distances(
 
 
 def unfilter(
-    data: NDArray[np.uint8], rows: int, row_bytes: int, pixel_bytes: int
+    data: NDArray[np.uint8], rows: int, row_bytes: int, pixel_bytes: int, *, in_place: bool = False
 ) -> NDArray[np.uint8]:
     """See `segbench.kernels.unfilter`."""
-    out = np.empty((rows, row_bytes), dtype=np.uint8)
+    if in_place:
+        out = data[: rows * row_bytes].reshape(rows, row_bytes)
+    else:
+        out = np.empty((rows, row_bytes), dtype=np.uint8)
     status = _loaded().segbench_unfilter(
         _address(data), data.size, _address(out), out.size, rows, row_bytes, pixel_bytes
     )

@@ -23,6 +23,9 @@ static inline uint8_t paeth(int left, int above, int corner) {
 }
 
 static void add_above(const uint8_t *in, const uint8_t *above, uint8_t *out, int64_t n) {
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC ivdep /* out may lie behind in, see segbench_unfilter: reads stay ahead of writes */
+#endif
     for (int64_t i = 0; i < n; i++) out[i] = (uint8_t)(in[i] + above[i]);
 }
 
@@ -101,12 +104,14 @@ static void paeth_n(const uint8_t *in, const uint8_t *above, uint8_t *out, int64
 
 /* Undo the filters of rows.
  *
- * in: in_size = rows * (1 + row_bytes) bytes; out: out_size = rows * row_bytes, elsewhere.
+ * in: in_size = rows * (1 + row_bytes) bytes; out: out_size = rows * row_bytes, elsewhere or `in`
+ * itself: a row's result then lies at least one byte before its data, and every loop reads a byte
+ * or word of the data before it writes that of the result.
  * bpp: whole bytes a pixel, 1 for packed bits; 1 to 8, and row_bytes is a multiple of it.
  * Returns DONE, NO_MEMORY, BAD_SIZE, or the number (from 1) of a row with an unknown filter.
  */
-EXPORT int64_t segbench_unfilter(const uint8_t *in, int64_t in_size, uint8_t *out,
-                                 int64_t out_size, int64_t rows, int64_t row_bytes, int64_t bpp) {
+EXPORT WIDE int64_t segbench_unfilter(const uint8_t *in, int64_t in_size, uint8_t *out,
+                                      int64_t out_size, int64_t rows, int64_t row_bytes, int64_t bpp) {
     if (rows < 0 || row_bytes < 0 || row_bytes == INT64_MAX || bpp < 1 || bpp > 8) return BAD_SIZE;
     if (row_bytes % bpp || rows > in_size / (row_bytes + 1)) return BAD_SIZE;
     if (in_size != rows * (row_bytes + 1) || out_size != rows * row_bytes) return BAD_SIZE;
@@ -117,7 +122,7 @@ EXPORT int64_t segbench_unfilter(const uint8_t *in, int64_t in_size, uint8_t *ou
     int64_t status = DONE;
     for (int64_t y = 0; y < rows && status == DONE; y++) {
         uint8_t filter = *in++;
-        if (filter == NONE) memcpy(out, in, (size_t)row_bytes);
+        if (filter == NONE) memmove(out, in, (size_t)row_bytes);
         else if (filter == SUB && bpp == 1) sub_1(in, out, row_bytes);
         else if (filter == SUB) sub_n(in, out, row_bytes, bpp);
         else if (filter == UP) add_above(in, above, out, row_bytes);
@@ -155,8 +160,15 @@ EXPORT int64_t segbench_unpack_bits(const uint8_t *in, int64_t in_size, uint8_t 
     if (columns == 0) return DONE; /* however many rows */
     for (int64_t y = 0; y < rows; y++, in += row_bytes, out += columns) {
         int64_t x = 0;
-        if (depth == 1)
-            for (; columns - x >= WORD; x += WORD) store(out + x, spread(in[x / WORD]));
+        if (depth == 1) {
+            for (; columns - x >= BLOCK; x += BLOCK) { /* a block of pixels is a word of bits */
+                uint64_t word = load(in + x / 8);
+                if (word == 0 || ~word == 0) memset(out + x, (int)(word & 1), BLOCK);
+                else
+                    for (int i = 0; i < BLOCK; i += 8) store(out + x + i, spread(in[(x + i) / 8]));
+            }
+            for (; columns - x >= 8; x += 8) store(out + x, spread(in[x / 8]));
+        }
         for (; x < columns; x++) {
             int64_t from_right = (per_byte - 1 - x % per_byte) * depth;
             out[x] = (uint8_t)(in[x / per_byte] >> from_right & ((1 << depth) - 1));

@@ -54,13 +54,14 @@ def _nearest(
 
 
 def unfilter(
-    data: NDArray[np.uint8], rows: int, row_bytes: int, pixel_bytes: int
+    data: NDArray[np.uint8], rows: int, row_bytes: int, pixel_bytes: int, *, in_place: bool = False
 ) -> NDArray[np.uint8]:
-    """See `segbench.kernels.unfilter`.
+    """See `segbench.kernels.unfilter`; never in place.
 
     A pixel needs those to its left, above, and above left: all pixels of one antidiagonal are found
     at once, each with the filter of its row.
     """
+    del in_place
     table = data.reshape(rows, row_bytes + 1)
     filters = table[:, 0]
     if (filters > PAETH).any():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +15,7 @@ from segbench.errors import Problems, SegbenchError
 from segbench.masks.cache import mask_reader
 from segbench.masks.decode import Kind, MaskFileError
 from segbench.masks.labels import IGNORE_ID, LabelClass
-from segbench.masks.prepared import PreparedDataset, prepared_datasets, selection_name
+from segbench.masks.prepared import PreparedDataset, Row, prepared_datasets, selection_name
 from segbench.masks.submission import Arrays, Files, Submission, open_submission
 
 Mask = NDArray[np.uint8]
@@ -24,7 +24,7 @@ BINARY_NAMES = ("background", "object")
 _COLOURS = ((0, 0, 0), (255, 255, 255), (230, 159, 0), (86, 180, 233), (0, 158, 115))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
     """One sample to score: `read` gives its reference, HxW uint8 class ids (255 = ignore)."""
 
@@ -59,26 +59,38 @@ class Target:
         return selection_name(self.split, self.fold)
 
 
+class _Columns(Mapping[str, object]):
+    """A row of samples.csv by column; a dict for each would double what a sample takes."""
+
+    __slots__ = ("_row",)
+    _OWN = ("split", "fold", "group", "width", "height")
+
+    def __init__(self, row: Row) -> None:
+        self._row = row
+
+    def __getitem__(self, key: str) -> object:
+        return getattr(self._row, key) if key in self._OWN else self._row.fields[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((*self._OWN, *(key for key in self._row.fields if key not in self._OWN)))
+
+    def __len__(self) -> int:
+        return len(tuple(iter(self)))
+
+
 def prepared_target(dataset: PreparedDataset, *, split: str, fold: int | None) -> Target:
     """A split of a prepared dataset, or the fold that is tested."""
     rows = dataset.select(split, fold=fold)
     digest = dataset.digest(split, fold=fold)
-    read_mask = mask_reader(dataset, rows, digest)
+    read_mask, read_image = mask_reader(dataset, rows, digest), dataset.read_image
     items = tuple(
         Item(
             id=row.id,
             group=row.group,
-            columns={
-                "split": row.split,
-                "fold": row.fold,
-                "group": row.group,
-                "width": row.width,
-                "height": row.height,
-                **row.fields,
-            },
+            columns=_Columns(row),
             size=row.size,
             read=partial(read_mask, i),
-            read_image=partial(dataset.read_image, row),
+            read_image=partial(read_image, row),
         )
         for i, row in enumerate(rows)
     )

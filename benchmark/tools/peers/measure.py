@@ -29,12 +29,13 @@ PACKAGES = (
     *("monai", "scikit-learn", "surface-distance-based-measures", "kornia-rs"),
 )
 MEMORY = """
-import resource, sys
+import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from contenders import scored
 scored(Path(sys.argv[1]), "predictions-8", int(sys.argv[2]), [])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+status = Path("/proc/self/status").read_text().split()
+print(status[status.index("VmHWM:") + 1])  # getrusage would give the parent's, kept over exec
 """
 
 TEXT = """# How fast segbench is
