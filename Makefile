@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pyproject.toml
 
-.PHONY: demo test lint pictures sanitize clean
+.PHONY: demo test lint pictures peers sanitize clean
 
 demo: .venv/core
 	$(BIN)/segbench demo --out demo
@@ -22,6 +22,10 @@ lint: .venv/dev
 # the pictures of the README, from the drawn dataset
 pictures: .venv/core
 	$(BIN)/python benchmark/tools/readme_pictures.py docs/pictures
+
+# the speed of segbench and of other tools on the same files: results/performance.md (2 GB of tools)
+peers:
+	$(PYTHON) benchmark/tools/peers/run.py
 
 .venv/core: $(SOURCES)
 	$(PYTHON) -m venv .venv
@@ -41,7 +45,8 @@ sanitize: .venv/dev
 	  benchmark/segbench/kernels/*.c -lm
 	PYTHONPATH=build/sanitize PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
 	  LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) \
-	  $(BIN)/python -m pytest tests/test_kernels.py tests/test_png_kernels.py tests/test_surface.py
+	  $(BIN)/python -m pytest tests/test_kernels.py tests/test_png_kernels.py tests/test_surface.py \
+	  tests/test_png.py tests/test_mask_cache.py
 
 clean:
 	rm -rf .venv demo dist

@@ -50,7 +50,8 @@ ROWS = [
 @cache
 def result(case: str, empty: str) -> segbench.Evaluation:
     references, predictions, names = CASES[case]
-    return segbench.evaluate(predictions, references=references, class_names=names, empty=empty)
+    options = segbench.Options(empty=empty)
+    return segbench.evaluate(predictions, references=references, class_names=names, options=options)
 
 
 def ours(case: str, expression: str) -> float:

@@ -15,7 +15,17 @@ import segbench
 from segbench import measures
 from segbench.confusion import Counts, worst_counts, worst_map
 from segbench.kernels import joint_histogram
-from segbench.measures import DEFINITIONS, TABLE, Measure, grid, parse
+from segbench.measures import (
+    DEFINITIONS,
+    TABLE,
+    Measure,
+    definition_of,
+    grid,
+    legal_pairs,
+    overlap,
+    parse,
+)
+from segbench.measures.table import EMPTY_CHOICES
 from segbench.scoring.scores import score_table
 from segbench.scoring.tally import Policy
 from segbench.statistics import bootstrap
@@ -76,7 +86,11 @@ def from_sklearn(  # noqa: C901, PLR0911, PLR0912  a literal table
     raise AssertionError(key)
 
 
-BY_SKLEARN = [k for k in DEFINITIONS if k not in {"volume_similarity", "thresholded_iou"}]
+BY_SKLEARN = [
+    d.key
+    for d in TABLE
+    if d.key != "volume_similarity" and d.at_threshold is None and not d.of_boundaries
+]
 
 
 @pytest.mark.parametrize("key", BY_SKLEARN)
@@ -151,9 +165,11 @@ OBJECT = [d for d in TABLE if d.family == "object"]
 def test_empty_rule_of_objects(definition, empty):
     measure = Measure(key=definition.key, label="x", over="images", empty=empty)
     (both,) = measures.values(measure, BOTH_EMPTY)
-    assert math.isnan(both) if empty == "nan" else both == float(empty)
-    assert measures.values(measure, MISSED) == definition.worst == 0
-    assert measures.values(measure, FALSE_ALARM) == 0
+    # an empty IoU of 1 is no failure, one of 0 is
+    expected = float(empty) if definition.higher_is_better else 1 - float(empty)
+    assert math.isnan(both) if empty == "nan" else both == expected
+    assert measures.values(measure, MISSED) == definition.worst
+    assert measures.values(measure, FALSE_ALARM) == definition.worst
 
 
 def test_an_absent_class_is_an_agreement():
@@ -199,36 +215,64 @@ def test_no_prediction_can_score_worse_than_a_missing_one(reference):
     assert (a_map.tn >= 0).all()
 
 
-any_measure = st.builds(
-    lambda key, label, over, empty, threshold: (key, label, over, empty, threshold),
-    st.sampled_from(list(DEFINITIONS)),
-    st.sampled_from(["lesion", "all", "foreground", "class 1", "Atypical_nevus-2.b"]),
-    st.sampled_from(["images", "dataset", "classes"]),
-    st.sampled_from(["nan", "1", "0"]),
-    st.floats(0, 1),
-)
+KEYS = [*DEFINITIONS, "hd90", "hd99.5", "hd1"]
+positive = st.floats(1e-6, 1e6)
 
 
-@given(any_measure)
+@st.composite
+def any_measure(draw) -> Measure:
+    """A measure with any of the options that it takes; the rest are left to their defaults."""
+    key = draw(st.sampled_from(KEYS))
+    row = definition_of(key)
+    names = ["lesion", "class 1", "Atypical_nevus-2.b"]
+    over, label = draw(st.sampled_from(legal_pairs(row, names)))
+    options = {"empty": draw(st.sampled_from(EMPTY_CHOICES[row.family]))}
+    spacing = draw(st.none() | st.tuples(positive, positive))
+    possible = {
+        "threshold": st.floats(0, 1),
+        "boundary": st.sampled_from(["inner", "length"]),
+        "rule": st.sampled_from(["max", "pooled"]),
+        "dilation_ratio": positive,
+        "spacing_mm": st.just(spacing),
+    }
+    for name in row.options:
+        if name == "tolerance":
+            name = "tolerance_px" if spacing is None else "tolerance_mm"  # noqa: PLW2901
+            possible[name] = st.floats(0, 1e6)
+        if draw(st.booleans()) or name == "spacing_mm":
+            options[name] = draw(possible[name])
+    return Measure(key=key, label=label, over=over, **options)
+
+
+@given(any_measure())
 @settings(max_examples=500)
-def test_parse_is_the_inverse_of_str(parts):
-    key, label, over, empty, threshold = parts
-    cut = threshold if DEFINITIONS[key].takes_threshold else None
-    try:
-        measure = Measure(key=key, label=label, over=over, empty=empty, threshold=cut)
-    except segbench.SegbenchError:
-        return
+def test_parse_is_the_inverse_of_str(measure):
     assert parse(str(measure)) == measure
 
 
+def test_options_stand_in_the_name():
+    measure = Measure(key="nsd", label="a", over="images", spacing_mm=(0.5, 0.25), tolerance_mm=1)
+    assert str(measure) == (
+        "nsd|class:a|over:images|boundary:inner|spacing_mm:0.5x0.25|tolerance_mm:1|empty:nan"
+    )
+    assert str(Measure(key="hd95", label="a", over="worst10", rule="pooled")) == (
+        "hd95|class:a|over:worst10|boundary:inner|rule:pooled|unit:px|empty:diagonal"
+    )
+    assert measure.title == "Normalised surface Dice (within 1 mm)"
+
+
 def test_every_measure_of_the_grid_parses_back_and_is_there_once():
-    found = grid(["background", "lesion"], has_background=True)
+    found = grid(["background", "lesion"], background=0)
     assert len(set(found)) == len(found)
     assert [parse(str(m)) for m in found] == found
     legal = {(m.over, m.label) for m in found}
     assert legal == {
         ("images", "background"),
         ("images", "lesion"),
+        ("worst10", "background"),
+        ("worst10", "lesion"),
+        ("median", "background"),
+        ("median", "lesion"),
         ("dataset", "background"),
         ("dataset", "lesion"),
         ("classes", "all"),
@@ -236,6 +280,8 @@ def test_every_measure_of_the_grid_parses_back_and_is_there_once():
         ("images", "all"),
         ("dataset", "all"),
     }
+    boundaries = {m.label for m in found if m.definition.of_boundaries}
+    assert boundaries == {"lesion"}  # the background has no boundary of its own
     whole = {m.key for m in found if m.of_map()}
     assert whole == {"accuracy", "kappa", "fwiou", "mcc"}
 
@@ -255,6 +301,21 @@ def test_every_measure_of_the_grid_parses_back_and_is_there_once():
         "thresholded_iou|class:x|over:images|threshold:high",
         "dice|class:x|over:images|over:images",
         "dice|class:<b>|over:images",
+        "dice|class:x|over:images|unit:px|unit:px",
+        "hd|class:x|over:dataset",
+        "hd|class:x|over:images|unit:mm",
+        "hd|class:x|over:images|empty:1",
+        "hd|class:x|over:images|spacing_mm:0.5",
+        "hd|class:x|over:images|spacing_mm:0x1",
+        "hd|class:x|over:images|boundary:outer",
+        "hd|class:x|over:images|rule:max",
+        "hd95|class:x|over:images|rule:mean",
+        "hd100|class:x|over:images",
+        "hd0|class:x|over:images",
+        "nsd|class:x|over:images|tolerance_mm:1",
+        "nsd|class:x|over:images|spacing_mm:1x1|tolerance_px:1",
+        "nsd|class:x|over:images|tolerance_px:inf",
+        "boundary_iou|class:x|over:images|dilation_ratio:0",
     ],
 )
 def test_parse_refuses_what_is_no_measure(text):
@@ -301,6 +362,29 @@ def test_missing_predictions_are_refused_or_the_worst():
     assert "|missing:worst|" in result.score("dice").signature
 
 
+def worst_tenth(values) -> float:
+    """The mean of a tenth of the values, the lowest; each is cut in ten parts to have a tenth."""
+    parts = np.repeat(np.sort(values), 10)
+    return float(parts[: len(values)].mean())
+
+
+def test_worst_tenth_and_median():
+    references, predictions = random_maps(11, 23, classes=2)
+    result = segbench.evaluate(predictions, references=references)
+    for key in ("dice", "iou"):
+        values = result.table.per_image(result.score(key).measure)
+        worst, median = result.score(key, over="worst10"), result.score(key, over="median")
+        assert worst.value == pytest.approx(worst_tenth(values), abs=1e-12)
+        assert worst.ci95[0] < worst.value < worst.ci95[1]
+        assert median.value == np.median(values)
+        assert all(math.isnan(end) for end in median.ci95)  # no bootstrap interval of a median
+        assert worst.n == median.n == 23
+    hd = result.table.per_image(result.score("hd95").measure)
+    assert result.score("hd95", over="worst10").value == pytest.approx(-worst_tenth(-hd), abs=1e-9)
+    below = np.mean(result.table.per_image(result.score("iou").measure) < 0.65)
+    assert result.score("failure_rate").value == below
+
+
 # --- intervals ------------------------------------------------------------------------------------
 
 
@@ -317,6 +401,7 @@ def test_bootstrap_is_the_literal_one():
         parse("iou|class:b|over:dataset"),
         parse("iou|class:all|over:classes"),
         parse("kappa|class:all|over:dataset"),
+        parse("dice|class:a|over:worst10"),
     ]
     scores = score_table(table, wanted, dict.fromkeys(wanted, ""), n_resamples=200, seed=3)
     per_image = table.per_image(wanted[0])
@@ -329,9 +414,10 @@ def test_bootstrap_is_the_literal_one():
             for i in np.flatnonzero(groups == f"g{unit}")
         ]
         pooled = table.counts[np.array(chosen)].sum()
-        by_class = measures.iou(pooled)
-        kappa = measures.map_kappa(pooled)
-        replicates.append([np.mean(per_image[chosen]), by_class[2], by_class.mean(), kappa])
+        by_class = overlap.iou(pooled)
+        kappa = overlap.map_kappa(pooled)
+        mean, worst = np.mean(per_image[chosen]), worst_tenth(per_image[chosen])
+        replicates.append([mean, by_class[2], by_class.mean(), kappa, worst])
     low, high = np.quantile(np.array(replicates), (0.025, 0.975), axis=0)
     np.testing.assert_allclose([s.ci95[0] for s in scores], low, atol=1e-12)
     np.testing.assert_allclose([s.ci95[1] for s in scores], high, atol=1e-12)

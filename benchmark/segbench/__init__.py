@@ -17,31 +17,38 @@ if TYPE_CHECKING:
     from segbench._version import __version__
     from segbench.errors import SegbenchError
     from segbench.masks.prepared import PreparedDataset, Sample, load
-    from segbench.measures import Measure, parse
+    from segbench.measures import Measure, Options, parse
+    from segbench.scoring.compare import Comparison, compare
     from segbench.scoring.evaluate import Evaluation, evaluate
     from segbench.scoring.tally import Policy
 
 __all__ = [
+    "Comparison",
     "Evaluation",
     "Measure",
+    "Options",
     "Policy",
     "PreparedDataset",
     "Sample",
     "SegbenchError",
     "__version__",
+    "compare",
     "evaluate",
     "load",
     "parse",
 ]
 
 _HOME = {
+    "Comparison": "scoring.compare",
     "Evaluation": "scoring.evaluate",
     "Measure": "measures",
+    "Options": "measures",
     "Policy": "scoring.tally",
     "PreparedDataset": "masks.prepared",
     "Sample": "masks.prepared",
     "SegbenchError": "errors",
     "__version__": "_version",
+    "compare": "scoring.compare",
     "evaluate": "scoring.evaluate",
     "load": "masks.prepared",
     "parse": "measures",

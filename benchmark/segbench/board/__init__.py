@@ -1,1 +1,1 @@
-"""The leaderboard: entries, what they claim, and the tables made of them."""
+"""The leaderboard: entries, how sure their ranks are, tables, plots and the page."""

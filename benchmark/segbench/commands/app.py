@@ -14,6 +14,7 @@ from segbench._version import __version__
 from segbench.commands import (
     audit,
     check,
+    compare,
     datasets,
     demo,
     evaluate,
@@ -38,6 +39,7 @@ app.command("prepare")(prepare.prepare)
 app.command("train")(train.train)
 app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(compare.compare)
 app.command("demo")(demo.demo)
 app.add_typer(datasets.app, name="datasets")
 app.command("check")(check.check)

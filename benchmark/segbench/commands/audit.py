@@ -50,7 +50,10 @@ def audit(
     for same in report.identical:
         say(f"identical pictures: {', '.join(same.ids)}")
     for pair in report.same_thing:
-        strength = f"{pair.inliers} matching features, correlation {pair.correlation:.2f}"
+        strength = (
+            f"{pair.inliers} matching features, correlation {pair.correlation:.2f} or "
+            f"{pair.significance:.0f} standard errors"
+        )
         say(f"same thing? {' and '.join(pair.ids)}, {where(pair)} ({strength})")
     if report.featureless:
         shown = ", ".join(report.featureless[:5])

@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
-from segbench.commands.options import Data, Fold, Jobs, Json, Split, n_jobs
+from segbench.commands.options import (
+    Data,
+    Fold,
+    Interval,
+    IntervalFlag,
+    Jobs,
+    Json,
+    Split,
+    n_jobs,
+)
 
 
 class FormFlag(StrEnum):
@@ -47,6 +56,46 @@ class EmptyFlag(StrEnum):
     NAN = "nan"
     ONE = "1"
     ZERO = "0"
+
+
+class EmptyDistanceFlag(StrEnum):
+    """What `--empty-distance` may say."""
+
+    DIAGONAL = "diagonal"
+    NAN = "nan"
+    INF = "inf"
+
+
+class BoundaryFlag(StrEnum):
+    """What `--boundary` may say."""
+
+    INNER = "inner"
+    LENGTH = "length"
+
+
+class RuleFlag(StrEnum):
+    """What `--percentile-rule` may say."""
+
+    MAX = "max"
+    POOLED = "pooled"
+
+
+MEASURES = "Options of the measures (they stand in each signature)"
+
+
+def _spacing(text: str) -> tuple[float, float] | None:
+    """`0.5,0.25` (row, column) or one number for both."""
+    if not text:
+        return None
+    try:
+        row, *rest = (float(side) for side in text.split(","))
+    except ValueError:
+        rest, row = [0.0, 0.0], 0.0
+    if len(rest) > 1:
+        raise typer.BadParameter(
+            f"--spacing-mm {text}: expected a number, or two as 0.5,0.25 (rows, columns)"
+        )
+    return row, rest[0] if rest else row
 
 
 def evaluate(
@@ -97,9 +146,90 @@ def evaluate(
     threshold: Annotated[
         float, typer.Option("--threshold", help="Cut of foreground probabilities.", min=0, max=1)
     ] = 0.5,
+    surface: Annotated[
+        bool,
+        typer.Option(
+            "--surface/--no-surface",
+            help="Measure boundaries too (Hausdorff, surface Dice, ...).",
+            rich_help_panel=MEASURES,
+        ),
+    ] = True,
+    spacing_mm: Annotated[
+        str,
+        typer.Option(
+            "--spacing-mm",
+            help="Distance of rows and of columns, as 0.5,0.25; else distances are in pixels.",
+            rich_help_panel=MEASURES,
+        ),
+    ] = "",
+    tolerance: Annotated[
+        float,
+        typer.Option(
+            "--tolerance",
+            help="Of nsd and boundary_f1, in pixels, or mm with --spacing-mm.",
+            min=0,
+            rich_help_panel=MEASURES,
+        ),
+    ] = 2.0,
+    boundary: Annotated[
+        BoundaryFlag,
+        typer.Option(
+            "--boundary",
+            help="inner: 4-neighbour inner boundary pixels; length: elements weighted by length.",
+            rich_help_panel=MEASURES,
+        ),
+    ] = BoundaryFlag.INNER,
+    percentile: Annotated[
+        float,
+        typer.Option(
+            "--percentile",
+            help="Of the Hausdorff distance given beside the greatest (hd95).",
+            rich_help_panel=MEASURES,
+        ),
+    ] = 95,
+    percentile_rule: Annotated[
+        RuleFlag,
+        typer.Option(
+            "--percentile-rule",
+            help="The larger of both directions' percentiles, or that of both pooled.",
+            rich_help_panel=MEASURES,
+        ),
+    ] = RuleFlag.MAX,
+    dilation_ratio: Annotated[
+        float,
+        typer.Option(
+            "--dilation-ratio",
+            help="Width of boundary_iou's bands, as a share of the image's diagonal.",
+            rich_help_panel=MEASURES,
+        ),
+    ] = 0.02,
+    iou_threshold: Annotated[
+        float,
+        typer.Option(
+            "--iou-threshold",
+            help="Below it an image counts as a failure (thresholded_iou, failure_rate).",
+            min=0,
+            max=1,
+            rich_help_panel=MEASURES,
+        ),
+    ] = 0.65,
     empty: Annotated[
-        EmptyFlag, typer.Option("--empty", help="Value where reference and prediction are empty.")
+        EmptyFlag,
+        typer.Option(
+            "--empty",
+            help="Value of overlaps where reference and prediction are empty.",
+            rich_help_panel=MEASURES,
+        ),
     ] = EmptyFlag.NAN,
+    empty_distance: Annotated[
+        EmptyDistanceFlag,
+        typer.Option(
+            "--empty-distance",
+            help="Value of distances where just one of them is empty.",
+            rich_help_panel=MEASURES,
+        ),
+    ] = EmptyDistanceFlag.DIAGONAL,
+    interval: Interval = IntervalFlag.PERCENTILE,
     jobs: Jobs = None,
     json: Json = False,
 ) -> None:
@@ -108,6 +238,7 @@ def evaluate(
     from segbench.commands.tables import show_evaluation  # noqa: PLC0415
     from segbench.masks.forms import FORM_FLAGS  # noqa: PLC0415
     from segbench.masks.submission import open_submission  # noqa: PLC0415
+    from segbench.measures import Options  # noqa: PLC0415
     from segbench.report.page import write_report  # noqa: PLC0415
     from segbench.scoring.evaluate import evaluate  # noqa: PLC0415
     from segbench.scoring.files import REPORT, refuse_foreign, scores_json  # noqa: PLC0415
@@ -127,6 +258,18 @@ def evaluate(
         resize=resize.value,
         threshold=threshold,
     )
+    options = Options(
+        empty=empty.value,
+        empty_distance=empty_distance.value,
+        threshold=iou_threshold,
+        surface=surface,
+        percentile=percentile,
+        rule=percentile_rule.value,
+        boundary=boundary.value,
+        spacing_mm=_spacing(spacing_mm),
+        tolerance=tolerance,
+        dilation_ratio=dilation_ratio,
+    )
     submission = open_submission(predictions, suffix=suffix, ending=ending)
     with progress_bar() as update:
         result = evaluate(
@@ -139,7 +282,8 @@ def evaluate(
             class_names=[name.strip() for name in classes.split(",") if name.strip()],
             by=by or (),
             policy=policy,
-            empty=empty.value,
+            options=options,
+            interval=interval.value,
             jobs=n_jobs(jobs),
             progress=lambda done, of: update("scoring", done, of),
         )

@@ -17,15 +17,22 @@ def measures(
     """List the measures with formula, range and empty rule, or show one whole."""
     from segbench.commands.console import say_json, show  # noqa: PLC0415
     from segbench.commands.tables import measure_page, measures_table  # noqa: PLC0415
-    from segbench.errors import SegbenchError  # noqa: PLC0415
-    from segbench.measures import DEFINITIONS, TABLE  # noqa: PLC0415
+    from segbench.measures import EMPTY_RULES, TABLE, definition_of  # noqa: PLC0415
 
-    if key is not None and key not in DEFINITIONS:
-        raise SegbenchError(f"no measure {key!r}; there are {', '.join(DEFINITIONS)}")
-    chosen = TABLE if key is None else (DEFINITIONS[key],)
+    chosen = TABLE if key is None else (definition_of(key),)
     if json:
-        names = ("key", "title", "formula", "worst", "best", "family", "direction", "reference")
-        say_json([{name: getattr(row, name) for name in names} for row in chosen])
+        names = ("key", "title", "formula", "best", "family", "direction", "reference", "options")
+        say_json(
+            [
+                {name: getattr(row, name) for name in names}
+                | {
+                    "worst": "image diagonal" if row.unit else row.worst,
+                    "unit": "px or mm" if row.unit else "fraction",
+                    "empty_rule": EMPTY_RULES[row.family],
+                }
+                for row in chosen
+            ]
+        )
     elif key is None:
         show(measures_table(chosen))
     else:

@@ -33,6 +33,18 @@ Jobs = Annotated[
     int | None, typer.Option("--jobs", help="Samples at a time (default: all cores).", min=1)
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+
+
+class IntervalFlag(StrEnum):
+    """What `--interval` may say."""
+
+    PERCENTILE = "percentile"
+    BCA = "bca"
+
+
+Interval = Annotated[
+    IntervalFlag, typer.Option("--interval", help="How the bootstrap interval is formed.")
+]
 CardPath = Annotated[
     Path | None, typer.Option("--card", help="A card.toml (or its folder) outside segbench.")
 ]

@@ -15,7 +15,7 @@ from rich.text import Text
 from segbench.catalog.card import DrawnSource, KaggleSource, ManualSource, UrlSource
 from segbench.commands.console import console
 from segbench.masks.labels import is_background
-from segbench.measures import DEFINITIONS, Definition
+from segbench.measures import ALL, EMPTY_RULES, FOREGROUND, Definition, Measure
 from segbench.scoring.evaluate import SIZE, Evaluation
 from segbench.scoring.scores import Score
 from segbench.statistics.bootstrap import FEW_UNITS
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 N_WORST = 5
 
 
-def _table(title: str = "", *, caption: str = "") -> Table:
+def new_table(title: str = "", *, caption: str = "") -> Table:
+    """An empty table in the style of all tables."""
     return Table(
         title=title or None,
         caption=caption or None,
@@ -39,15 +40,20 @@ def _table(title: str = "", *, caption: str = "") -> Table:
     )
 
 
-def number(value: float) -> str:
-    """A fraction as it is shown: three decimals, a dash where undefined."""
-    return "-" if math.isnan(value) else f"{value:.3f}"
+def number(value: float, unit: str = "") -> str:
+    """A fraction with three decimals, a distance with two, a dash where undefined."""
+    return "-" if math.isnan(value) else f"{value:.{2 if unit else 3}f}"
+
+
+def shown(score: Score) -> str:
+    """The value of a score."""
+    return number(score.value, score.measure.unit)
 
 
 def interval(score: Score) -> str:
     """The 95 % interval of a score."""
-    low, high = score.ci95
-    return "" if math.isnan(low) else f"[{low:.3f}, {high:.3f}]"
+    low, high = (number(end, score.measure.unit) for end in score.ci95)
+    return "" if math.isnan(score.ci95[0]) else f"[{low}, {high}]"
 
 
 def show_evaluation(result: Evaluation) -> None:
@@ -61,7 +67,11 @@ def show_evaluation(result: Evaluation) -> None:
     for warning in warnings(result):
         out.print(f"[yellow]{warning}[/]")
     labels = [c.name for c in target.classes if not is_background(c)]
-    out.print(_one_class(result, labels[0]) if len(labels) == 1 else _many_classes(result))
+    if len(labels) == 1:
+        out.print(_one_class(result, labels[0]))
+        out.print(_tails(result, labels[0]))
+    else:
+        out.print(_many_classes(result))
     out.print(_worst_line(result, labels))
     for column, groups in result.subgroups.items():
         if len(groups) > 1:
@@ -84,42 +94,74 @@ def warnings(result: Evaluation) -> list[str]:
 
 
 def _one_class(result: Evaluation, label: str) -> Table:
-    table = _table(f"class {label}")
+    table = new_table(f"class {label}")
     table.add_column("measure")
     for name in ("mean over images", "95 % interval", "pooled", "95 % interval", "images"):
         table.add_column(name, justify="right")
     by_key = {(s.measure.key, s.measure.label, s.measure.over): s for s in result.scores}
-    for key, definition in DEFINITIONS.items():
-        of = label if definition.per_class is not None else "all"
-        images, pooled = by_key[key, of, "images"], by_key.get((key, of, "dataset"))
+    kind = "counts"
+    for (key, of, over), images in by_key.items():
+        wanted = label if (key, label, "images") in by_key else ALL
+        if over != "images" or of != wanted:
+            continue
+        definition = images.measure.definition
+        if kind != (kind := _kind(definition)):
+            table.add_section()
+        pooled = by_key.get((key, of, "dataset"))
         table.add_row(
-            short_title(definition),
-            number(images.value),
+            images.measure.title,
+            shown(images),
             interval(images),
-            number(pooled.value) if pooled else "",
+            shown(pooled) if pooled else "",
             interval(pooled) if pooled else "",
             f"{images.n}" if images.n == len(result.table) else f"{images.n} defined",
         )
     return table
 
 
-def _many_classes(result: Evaluation) -> Group:
-    table = _table("by class")
-    table.add_column("class")
-    for name in ("IoU over images", "IoU pooled", "95 % interval", "Dice over images", "images"):
+def _kind(definition: Definition) -> str:
+    """Where a line is drawn between measures."""
+    if definition.of_boundaries:
+        return "boundaries"
+    return "counts" if definition.higher_is_better else "failures"
+
+
+def _tails(result: Evaluation, label: str) -> Table:
+    table = new_table("worst cases")
+    table.add_column("measure")
+    for name in ("median image", "mean of the worst 10 %", "95 % interval"):
         table.add_column(name, justify="right")
+    of_class = [score for score in result.scores if score.measure.label == label]
+    by_over = {(score.measure.key, score.measure.over): score for score in of_class}
+    for (key, over), worst in by_over.items():
+        if over == "worst10":
+            median = by_over[key, "median"]
+            table.add_row(worst.measure.title, shown(median), shown(worst), interval(worst))
+    return table
+
+
+def _many_classes(result: Evaluation) -> Group:
+    table = new_table("by class")
+    table.add_column("class")
+    for name in ("IoU over images", "IoU pooled", "95 % interval", "Dice over images"):
+        table.add_column(name, justify="right")
+    hausdorff = {s.measure.label: s for s in result.scores if _is_percentile(s.measure)}
+    if hausdorff:
+        table.add_column(next(iter(hausdorff.values())).measure.title, justify="right")
+    table.add_column("images", justify="right")
     for label in result.table.class_names:
         image_iou, pooled = result.score("iou", label), result.score("iou", label, "dataset")
-        dice = result.score("dice", label)
+        distance = [shown(hausdorff[label]) if label in hausdorff else ""] if hausdorff else []
         table.add_row(
             label,
-            number(image_iou.value),
-            number(pooled.value),
+            shown(image_iou),
+            shown(pooled),
             interval(pooled),
-            number(dice.value),
+            shown(result.score("dice", label)),
+            *distance,
             f"{image_iou.n}",
         )
-    whole = _table("whole map")
+    whole = new_table("whole map")
     for name in ("measure", "value", "95 % interval"):
         whole.add_column(name)
     for score in result.scores:
@@ -127,14 +169,12 @@ def _many_classes(result: Evaluation) -> Group:
         mean_iou = measure.over == "classes" and measure.key == "iou"
         if mean_iou or (measure.of_map() and measure.over == "dataset"):
             of = f"mean over {measure.label} classes" if mean_iou else "pooled"
-            title = f"{short_title(DEFINITIONS[measure.key])}, {of}"
-            whole.add_row(title, number(score.value), interval(score))
+            whole.add_row(f"{measure.title}, {of}", shown(score), interval(score))
     return Group(table, whole)
 
 
-def short_title(definition: Definition) -> str:
-    """A measure's title without what stands in brackets."""
-    return definition.title.partition(" (")[0]
+def _is_percentile(measure: Measure) -> bool:
+    return measure.rule is not None and measure.over == "images"
 
 
 def worst_images(result: Evaluation, label: str, n: int = N_WORST) -> list[tuple[str, float]]:
@@ -157,9 +197,9 @@ def _worst_line(result: Evaluation, labels: Sequence[str]) -> str:
 
 def _subgroups(result: Evaluation, column: str, groups: Mapping[str, tuple[Score, ...]]) -> Table:
     label = result.main_label
-    over = "images" if label != "foreground" else "classes"
+    over = "classes" if label in {ALL, FOREGROUND} else "images"
     title = "by size of the object in the reference" if column == SIZE else f"by {column}"
-    table = _table(title)
+    table = new_table(title)
     table.add_column(column)
     for name in ("images", "Dice", "95 % interval", "IoU", "95 % interval"):
         table.add_column(name, justify="right")
@@ -176,7 +216,9 @@ def _subgroups(result: Evaluation, column: str, groups: Mapping[str, tuple[Score
 
 def catalogue_table(datasets: Sequence[Dataset], data: Path) -> Table:
     """The datasets, what they hold, and whether they are prepared."""
-    table = _table(caption="`segbench datasets show NAME` prints terms, citation and how to get it")
+    table = new_table(
+        caption="`segbench datasets show NAME` prints terms, citation and how to get it"
+    )
     for name in ("name", "samples", "classes", "licence", "prepared", "title"):
         table.add_column(name, overflow="fold")
     for dataset in datasets:
@@ -236,46 +278,52 @@ def _source(source: UrlSource | KaggleSource | ManualSource | DrawnSource) -> st
 
 def measures_table(rows: Sequence[Definition]) -> Table:
     """All measures, a line each."""
-    table = _table(caption="`segbench measures KEY` shows one whole")
-    for name in ("key", "measure", "formula", "range", "direction", "empty rule"):
+    table = new_table(caption="`segbench measures KEY` shows one whole, with its empty rule")
+    for name in ("key", "measure", "formula", "worst to best", "better", "empty rule", "reference"):
         table.add_column(name, overflow="fold")
     for row in rows:
-        low = f"{row.worst:g}"
         table.add_row(
-            row.key, row.title, Text(row.formula), f"{low} to 1", row.direction, row.family
+            row.key,
+            row.title,
+            Text(row.formula),
+            f"{_worst(row)} to {row.best:g}",
+            "higher" if row.higher_is_better else "lower",
+            row.family,
+            row.reference,
         )
     return table
 
 
-EMPTY_RULES = {
-    "object": "in neither map: undefined, left out and counted (empty:nan; or 1, or 0); in only "
-    "one of them: the worst value, 0",
-    "agreement": "pixels outside the class count too, so an absent class is an agreement; only "
-    "0/0 is undefined and follows empty:nan, 1 or 0",
-}
+def _worst(row: Definition) -> str:
+    return "image diagonal" if math.isinf(row.worst) else f"{row.worst:g}"
 
 
 def measure_page(row: Definition) -> Table:
     """One measure whole."""
-    overs = []
-    if row.per_class is not None:
-        overs.append("a class: over:images" + (", over:dataset, over:classes" * row.pooled))
+    overs: list[str] = []
+    if row.has_classes:
+        tail = ", worst10 (mean of the worst tenth), median" * row.tail
+        pooled = ", dataset, classes" * row.pooled
+        overs.append(f"a class: over images{tail}{pooled}")
     if row.whole_map is not None:
-        overs.append("class:all (the whole map): over:images, over:dataset")
+        overs.append("the whole map (class:all): over images, dataset")
+    example = Measure(key=row.key, label="lesion" if row.has_classes else ALL, over="images")
     table = Table.grid(padding=(0, 2))
     for key, value in (
         ("key", row.key),
         ("measure", row.title),
         ("formula", row.formula),
+        ("unit", "px, or mm with --spacing-mm" if row.unit else "fraction"),
         (
             "range",
-            f"{row.worst:g} (worst; a missing prediction with --missing worst) to {row.best:g}",
+            f"{_worst(row)} (worst; a missing prediction with --missing worst) to {row.best:g}",
         ),
         ("direction", row.direction),
         ("defined for", "; ".join(overs)),
+        ("options", ", ".join(row.options) or "none but the empty rule"),
         ("empty rule", EMPTY_RULES[row.family]),
         ("reference", row.reference),
-        ("in a signature", f"{row.key}|class:lesion|over:images|empty:nan|..."),
+        ("in a signature", f"{example}|..."),
     ):
         table.add_row(Text(key, style="dim"), Text(value))
     return table
@@ -285,7 +333,7 @@ def leaderboard_table(results: Mapping[str, Evaluation]) -> Table:
     """A few submissions side by side, best mean Dice first."""
     first = next(iter(results.values()))
     target = first.target
-    table = _table(
+    table = new_table(
         f"{target.name}@{target.version} {target.selection}, class {first.main_label}",
         caption="intervals: 95 %, percentile bootstrap over groups; where they overlap, the order "
         "may be chance",

@@ -1,9 +1,9 @@
-"""The hot loops: joint histogram, distances between boundaries, PNG rows.
+"""The hot loops: joint histogram, distances between boundaries, PNG rows, runs.
 
-Each is written twice with the same results: in C (`histogram.c`, `boundary.c`, `png.c`, compiled
-when segbench is installed) and in NumPy and SciPy (`standins.py`), used where there was no compiler
-or where `SEGBENCH_NO_KERNELS=1` is set. The functions here check their arguments and call one of
-them. C code runs without the interpreter lock, so that threads run it at once.
+Each is written twice with the same results: in C (`histogram.c`, `boundary.c`, `png.c`, `runs.c`,
+compiled when segbench is installed) and in NumPy and SciPy (`standins.py`), used where there was no
+compiler or where `SEGBENCH_NO_KERNELS=1` is set. The functions here check their arguments and call
+one of them. C code runs without the interpreter lock, so that threads run it at once.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from segbench.kernels import native, standins
 __all__ = [
     "available",
     "boundary_distances",
+    "fill_runs",
     "joint_histogram",
     "joint_pairs",
     "point_distances",
@@ -173,3 +174,25 @@ def unpack_bits(packed: Bytes, *, columns: int, depth: int) -> Bytes:
         )
     chosen = native if available() else standins
     return chosen.unpack_bits(np.ascontiguousarray(packed), columns, depth)
+
+
+def fill_runs(values: Bytes, ends: NDArray[np.uint32], *, size: int) -> Bytes:
+    """A flat label map from its runs.
+
+    Args:
+        values: (n,) uint8, the value of each run.
+        ends: (n,) uint32, where each run ends; rising from above 0 to `size`.
+        size: Number of pixels.
+
+    Returns:
+        (size,) uint8.
+
+    Raises:
+        ValueError: The arguments differ from the above.
+    """
+    if values.dtype != np.uint8 or ends.dtype != np.uint32 or not values.ndim == ends.ndim == 1:
+        raise ValueError(f"{values.dtype} {values.shape} and {ends.dtype} {ends.shape}")
+    if values.size != ends.size or size < 0:
+        raise ValueError(f"{values.size} values and {ends.size} ends of runs for {size} pixels")
+    chosen = native if available() else standins
+    return chosen.fill_runs(np.ascontiguousarray(values), np.ascontiguousarray(ends), size)

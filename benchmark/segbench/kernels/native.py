@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 LIBRARY = Path(__file__).with_name("library.so")  # on every system: loaded by its path
 VARIABLE = "SEGBENCH_NO_KERNELS"
-INTERFACE = 1  # as in interface.c: a library of another interface must not be called
+INTERFACE = 2  # as in interface.c: a library of another interface must not be called
 
 NO_ROOM, NO_MEMORY = 1, -1
 
@@ -31,6 +31,7 @@ _ARGUMENTS = {
     ],
     "segbench_unfilter": [_pointer, _size, _pointer, _size, _size, _size, _size],
     "segbench_unpack_bits": [_pointer, _size, _pointer, _size, _size, _size, _int],
+    "segbench_fill_runs": [_pointer, _pointer, _size, _pointer, _size],
 }
 
 
@@ -145,6 +146,17 @@ def unpack_bits(packed: NDArray[np.uint8], columns: int, depth: int) -> NDArray[
     return out
 
 
+def fill_runs(values: NDArray[np.uint8], ends: NDArray[np.uint32], size: int) -> NDArray[np.uint8]:
+    """See `segbench.kernels.fill_runs`."""
+    out = np.empty(size, dtype=np.uint8)
+    _check(
+        _loaded().segbench_fill_runs(
+            _address(values), _address(ends), ends.size, _address(out), size
+        )
+    )
+    return out
+
+
 def _check(status: int) -> None:
     if status == NO_MEMORY:
         raise MemoryError
@@ -153,7 +165,10 @@ def _check(status: int) -> None:
 
 
 def _address(array: NDArray[np.generic]) -> int:
-    return array.ctypes.data
+    try:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]  an array has a buffer
+    except (TypeError, ValueError):  # read-only or empty; this takes three times as long
+        return array.ctypes.data
 
 
 _scratch = _Scratch()

@@ -100,3 +100,11 @@ def unpack_bits(packed: NDArray[np.uint8], columns: int, depth: int) -> NDArray[
     samples = (packed[:, :, np.newaxis] >> shifts) & np.uint8((1 << depth) - 1)
     rows = samples.reshape(packed.shape[0], packed.shape[1] * len(shifts))
     return np.ascontiguousarray(rows[:, :columns])
+
+
+def fill_runs(values: NDArray[np.uint8], ends: NDArray[np.uint32], size: int) -> NDArray[np.uint8]:
+    """See `segbench.kernels.fill_runs`."""
+    lengths = np.diff(ends.astype(np.int64), prepend=0)
+    if (lengths <= 0).any() or lengths.sum() != size:
+        raise ValueError("the ends of the runs do not rise to the size")
+    return np.repeat(values, lengths)

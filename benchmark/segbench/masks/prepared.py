@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from PIL import Image
 
 from segbench.errors import SegbenchError
 from segbench.masks.labels import LabelClass
+from segbench.masks.png import PALETTE, open_png, samples
 
 SCHEMA_VERSION = 1
 N_FOLDS = 5
@@ -161,7 +163,12 @@ class PreparedDataset:
         """
         path = self.root / row.mask
         try:
-            with Image.open(path) as image:
+            png = open_png(data := path.read_bytes())
+            if png is not None and (png.colour_type, png.size) == (PALETTE, row.size):
+                stored = samples(png)
+                if stored is not None:
+                    return stored.astype(np.uint8, copy=False)
+            with Image.open(io.BytesIO(data)) as image:
                 if image.mode != "P" or (image.height, image.width) != row.size:
                     raise SegbenchError(
                         f"{path}: {image.mode} {image.width}x{image.height}, expected a palette "

@@ -93,7 +93,7 @@ class Files:
     def decode(self, identifier: str, size: Size, *, any_size: bool, threshold: float) -> Decoded:
         """Read and decode one file; see `Submission.decode`."""
         name = self.members[identifier]
-        ending = PurePosixPath(name).suffix.lower()
+        ending = "." + name.rpartition(".")[2].lower()
         data = self.read(name)
         return decode(data, ending, expected=None if any_size else size, threshold=threshold)
 
@@ -174,7 +174,12 @@ def open_submission(path: Path, *, suffix: str = "", ending: str = "") -> Submis
     """
     if path.is_dir():
         names = [p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file()]
-        return _files(str(path), names, lambda n: (path / n).read_bytes(), suffix, ending)
+
+        def read(name: str) -> bytes:
+            with open(f"{path}/{name}", "rb", buffering=0) as stream:  # noqa: PTH123  many files
+                return stream.read()
+
+        return _files(str(path), names, read, suffix, ending)
     if not path.exists():
         raise SegbenchError(
             f"{path}: no such folder or file; expected predictions (a folder, .zip or .tar with "

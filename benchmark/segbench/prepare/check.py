@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from segbench.errors import Problems, SegbenchError
+from segbench.masks.cache import CACHE
 from segbench.masks.digests import content_line, digest
 from segbench.masks.labels import IGNORE_ID, id_problems
 from segbench.masks.prepared import SPLITS, PreparedDataset, Row
@@ -69,6 +70,7 @@ def _check_files(dataset: PreparedDataset, problems: Problems) -> None:
                 problems.add("file of two samples", f"{path}: {named[path]} and {row.id}")
             named[path] = row.id
     there = {p.relative_to(dataset.root).as_posix() for p in dataset.root.rglob("*") if p.is_file()}
+    there = {path for path in there if not path.startswith(f"{CACHE}/")}
     for path in sorted(there - named.keys()):
         problems.add("file that no sample names", path, hint="remove it, or prepare again")
     for path in sorted(named.keys() - there):

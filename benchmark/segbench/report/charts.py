@@ -34,6 +34,7 @@ THEME = {INK: "ink", MUTED: "muted", RULE: "rule", ACCENT: "accent", SOFT: "soft
 
 FONT = "DejaVu Sans"  # ships with matplotlib: the same layout on every machine
 BIN_WIDTH = 0.05
+N_BINS = 20  # of distances
 MAX_TICKS = 500
 """With more images than this the marks of single images run together and are left out."""
 
@@ -124,23 +125,35 @@ def _adapted(tag: str, key: str) -> str:
     return tag
 
 
-def histogram(values: Floats, *, key: str, label: str) -> str:
-    """How the images' values (NaN: undefined) spread: counts, below them images and quartiles."""
+def histogram(values: Floats, *, key: str, label: str, unit_range: bool = True) -> str:
+    """How the images' values (NaN: undefined) spread: counts, below them images and quartiles.
+
+    Args:
+        values: (n,) values; infinite ones cannot be drawn.
+        key: Unique on the page.
+        label: What a person who does not see the chart is told.
+        unit_range: Whether values are fractions, with the same range in all charts.
+    """
     with style():
         figure = canvas(250, 128)
         axes = axes_at(figure, left=30, right=12, bottom=24, height=_LINE * 4.9)
-        low, high = _range(values)
+        defined = values[np.isfinite(values)]
+        low, high = _range(values) if unit_range else (0.0, _rounded_up(defined))
         axes.set(xlim=(low, high), ylim=(0.5, -4.4))  # in lines, downwards: bars above line 0
-        defined = values[~np.isnan(values)]
         _box(axes, defined, 0.0)
-        edges = np.linspace(low, high, round((high - low) / BIN_WIDTH) + 1)
+        n_bins = round((high - low) / BIN_WIDTH) if unit_range else N_BINS
+        edges = np.linspace(low, high, n_bins + 1)
         counts, _ = np.histogram(defined, bins=edges)
         most = max(1, int(counts.max()))
         _bars(axes, edges, foot=-0.6, tops=-0.6 - 3.7 * counts / most)
         axes.axhline(-0.6, color=RULE, linewidth=0.8)
         axes.set_yticks([-4.3], [str(most)])
         axes.tick_params(axis="y", length=0)
-        _unit_ticks(axes, low, high)
+        if unit_range:
+            _unit_ticks(axes, low, high)
+        else:
+            axes.set_xticks(np.linspace(low, high, 5))
+            axes.tick_params(axis="x", length=3)
         return inline_svg(figure, key, label)
 
 
@@ -269,13 +282,22 @@ def _range(values: Floats) -> tuple[float, float]:
     return math.floor(lowest * 4) / 4, 1.0
 
 
+def _rounded_up(values: Floats) -> float:
+    """The end of an axis from 0 that holds the values: 1, 2, 4 or 8 times a power of ten."""
+    highest = float(values.max(initial=0.0)) or 1.0
+    power = 10.0 ** math.floor(math.log10(highest))
+    return next(f * power for f in (1, 2, 4, 8, 10) if f * power >= highest)
+
+
 def _bars(axes: Axes, edges: Floats, *, foot: float, tops: Floats) -> None:
     """Bars as one path: much faster to draw than one rectangle each."""
     from matplotlib.patches import PathPatch  # noqa: PLC0415
     from matplotlib.path import Path as Outline  # noqa: PLC0415
 
     corners = np.empty((len(tops), 5, 2))
-    corners[:, :, 0] = edges[:-1, np.newaxis] + BIN_WIDTH * np.array([0.05, 0.05, 0.95, 0.95, 0.05])
+    corners[:, :, 0] = edges[:-1, np.newaxis] + (edges[1] - edges[0]) * np.array(
+        [0.05, 0.05, 0.95, 0.95, 0.05]
+    )
     corners[:, :, 1] = foot
     corners[:, 1:3, 1] = tops[:, np.newaxis]
     codes = [Outline.MOVETO, Outline.LINETO, Outline.LINETO, Outline.LINETO, Outline.CLOSEPOLY]

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from segbench._version import __version__
 from segbench.masks.labels import Rgb
-from segbench.measures import ALL, TABLE, Definition, Measure
+from segbench.measures import ALL, Definition, Measure, Options
 from segbench.report import charts
 from segbench.report.distributions import Chart, of_classes, of_one_class, of_whole_map
 from segbench.report.gallery import Group, Predictions, gallery
 from segbench.report.pictures import class_colours
-from segbench.report.view import MAIN, View, by_name, short_title
+from segbench.report.view import MAIN, View, by_name
 from segbench.scoring.evaluate import SIZE, Evaluation
 from segbench.scoring.scores import Score
 from segbench.statistics.bootstrap import FEW_UNITS
@@ -89,13 +89,34 @@ _EMPTY_RULES = {
     "1": "has the value 1",
     "0": "has the value 0",
 }
+_EMPTY_DISTANCES = {
+    "diagonal": "is the diagonal of the image",
+    "inf": "is infinite",
+    "nan": "is undefined",
+}
+
+
+def _empty_rule(options: Options) -> str:
+    overlaps = (
+        f"Where a class is in neither reference nor prediction of an image, an overlap measure "
+        f"{_EMPTY_RULES[options.empty]}; where it is in only one of them, the value is the worst."
+    )
+    if not options.surface:
+        return overlaps
+    return (
+        f"{overlaps} A distance is undefined where the class is in neither of them; where it is in "
+        f"only one, it {_EMPTY_DISTANCES[options.empty_distance]}."
+    )
 
 
 def describe(evaluation: Evaluation, predictions: Predictions | None) -> Content:
     """All that the page says; reads only the samples that are shown."""
     view = View.of(evaluation)
     target, table = evaluation.target, evaluation.table
-    tables = (_one_class(view),) if view.binary else (_all_classes(view), _each_class(view))
+    if view.binary:
+        tables = (_one_class(view), _worst_cases(view))
+    else:
+        tables = (_all_classes(view), _each_class(view))
     return Content(
         heading=_heading(evaluation),
         selection=_selection(evaluation),
@@ -118,14 +139,12 @@ def describe(evaluation: Evaluation, predictions: Predictions | None) -> Content
         subgroups=tuple(_subgroup(view, column) for column in evaluation.subgroups),
         details=tuple(
             (definition, tuple(s for s in evaluation.scores if s.measure.key == definition.key))
-            for definition in TABLE
+            for definition in view.definitions
         ),
         n_missing=evaluation.n_missing,
         has_few=any(line.n < FEW_UNITS for shown in tables for line in shown.lines),
         command=_command(evaluation),
-        empty_rule=f"Where a class is in neither reference nor prediction of an image, an overlap "
-        f"measure {_EMPTY_RULES[view.main.empty]}; where it is in only one of them, the value is "
-        f"the worst.",
+        empty_rule=_empty_rule(evaluation.options),
     )
 
 
@@ -209,11 +228,14 @@ def _headlines(view: View) -> tuple[tuple[str, Score], ...]:
 
 def _one_class(view: View) -> Table:
     lines: list[Line] = []
-    for definition in TABLE:
-        label = view.label if definition.per_class is not None else ALL
+    for definition in view.definitions:
+        if definition.of_boundaries or not definition.higher_is_better:
+            continue
+        label = view.label if definition.has_classes else ALL
         pair = tuple(view.scores.get((definition.key, label, o)) for o in ("images", "dataset"))
         detail = "" if label == view.label else "of the whole map"
-        lines.append(Line(name=short_title(definition), detail=detail, scores=pair))
+        name = view.scores[definition.key, label, "images"].measure.title
+        lines.append(Line(name=name, detail=detail, scores=pair))
     return Table(
         caption=f"Class {view.label}: the mean of the images' values, and one value from the "
         f"pixels of all images pooled.",
@@ -224,28 +246,53 @@ def _one_class(view: View) -> Table:
     )
 
 
+def _worst_cases(view: View) -> Table:
+    lines: list[Line] = []
+    for definition in view.definitions:
+        if not (definition.tail or definition.of_boundaries or not definition.higher_is_better):
+            continue
+        overs = ("images", "worst10", "median")
+        scores = tuple(view.scores.get((definition.key, view.label, over)) for over in overs)
+        name = view.scores[definition.key, view.label, "images"].measure.title
+        detail = "" if definition.higher_is_better else "lower is better"
+        lines.append(Line(name=name, detail=detail, scores=scores))
+    return Table(
+        caption="Boundaries and worst cases: the mean over images, the mean of the worst 10 % of "
+        "them, and the median image (which has no interval).",
+        subject="Measure",
+        columns=("Mean over images", "Worst 10 %", "Median"),
+        lines=tuple(lines),
+        drawn=1,
+    )
+
+
 def _all_classes(view: View) -> Table:
     columns = ((view.label, "classes"), (ALL, "images"), (ALL, "dataset"))
-    found = [(d, tuple(view.scores.get((d.key, *c)) for c in columns)) for d in TABLE]
+    found = [(d, tuple(view.scores.get((d.key, *c)) for c in columns)) for d in view.definitions]
     which = "all" if view.label == ALL else "the foreground"
     return Table(
         caption=f"The mean over {which} classes of each class's pooled value, and measures of the "
         f"whole label map.",
         subject="Measure",
         columns=(f"Mean over {which} classes", "Whole map, mean over images", "Whole map, pooled"),
-        lines=tuple(Line(name=short_title(d), scores=scores) for d, scores in found if any(scores)),
+        lines=tuple(Line(name=d.short_title, scores=scores) for d, scores in found if any(scores)),
         drawn=1,
     )
 
 
 def _each_class(view: View) -> Table:
-    columns = (("dice", "images"), ("dice", "dataset"), ("iou", "images"), ("iou", "dataset"))
+    columns = [("dice", "images"), ("dice", "dataset"), ("iou", "images"), ("iou", "dataset")]
+    titles = ["Dice, mean over images", "Dice, pooled", "IoU, mean over images", "IoU, pooled"]
+    for definition in view.definitions:
+        if definition.of_boundaries and definition.tail:
+            columns.append((definition.key, "images"))
+            titles.append(f"{definition.short_title}, mean over images")
     table = view.evaluation.table
     share = table.counts.reference.sum(axis=0) / max(1, int(table.counts.total[:, 0].sum()))
     return Table(
         caption="Each class. Images in which a class is in neither mask are left out of its mean.",
         subject="Class",
-        columns=("Dice, mean over images", "Dice, pooled", "IoU, mean over images", "IoU, pooled"),
+        columns=tuple(titles),
         lines=tuple(
             Line(
                 name=name,
@@ -301,6 +348,22 @@ def _range_of_sizes(score: Score) -> str:
     return f"over {low:.1%}" if high == 1 else f"{low:.1%} to {high:.1%}"
 
 
+def _option_words(evaluation: Evaluation) -> list[str]:
+    """The options of the measures that are not the default, as the command line says them."""
+    chosen, default = asdict(evaluation.options), asdict(Options())
+    words: list[str] = []
+    for name, value in chosen.items():
+        if value == default[name]:
+            continue
+        if name == "surface":
+            words.append("--no-surface")
+            continue
+        flag = {"rule": "percentile-rule", "threshold": "iou-threshold"}.get(name, name)
+        text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        words += [f"--{flag.replace('_', '-')}", text]
+    return words
+
+
 def _command(evaluation: Evaluation) -> str:
     """The command line that computes the same; the folders are the reader's own."""
     target = evaluation.target
@@ -314,8 +377,8 @@ def _command(evaluation: Evaluation) -> str:
         words += [] if column == SIZE else ["--by", column]
     words += ["--missing", "worst"] if evaluation.n_missing else []
     words += ["--resize", "nearest"] if evaluation.n_resized else []
-    empty = evaluation.scores[0].measure.empty
-    words += [] if empty == "nan" else ["--empty", empty]
+    words += _option_words(evaluation)
+    words += [] if evaluation.interval == "percentile" else ["--interval", evaluation.interval]
     if cut := re.search(r"\|cut:([\d.e-]+)\|", evaluation.scores[0].signature):
         words += ["--threshold", cut[1]]
     return shlex.join(words)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from importlib import resources
 from pathlib import Path
 
 from segbench._version import __version__
-from segbench.report.charts import numbers
 from segbench.report.content import describe
 from segbench.report.gallery import Predictions
 from segbench.report.pictures import CASING, PREDICTION, REFERENCE
 from segbench.scoring.evaluate import Evaluation
+from segbench.scoring.scores import Score
 from segbench.statistics.bootstrap import FEW_UNITS, N_RESAMPLES, SEED
 
 TEMPLATE, STYLESHEET = "report.html.j2", "report.css"
@@ -49,10 +50,19 @@ def render(evaluation: Evaluation, predictions: Predictions | None) -> str:
         page=describe(evaluation, predictions),
         css=Markup((files / STYLESHEET).read_text(encoding="utf-8")),  # noqa: S704  our own file
         svg=Markup,  # of our own charts, whose text matplotlib has escaped
-        numbers=numbers,
+        numbers=_numbers,
         colours={"reference": REFERENCE, "prediction": PREDICTION, "casing": CASING},
         few=FEW_UNITS,
+        interval_method={"percentile": "percentile", "bca": "BCa"}[evaluation.interval],
         n_resamples=N_RESAMPLES,
         seed=SEED,
         version=__version__,
     )
+
+
+def _numbers(score: Score) -> tuple[str, str]:
+    """A score and its interval as the page shows them: fractions to 3 digits, distances to 2."""
+    value, low, high = score.value, *score.ci95
+    digits = 2 if score.measure.unit else 3
+    text = "undefined" if math.isnan(value) else f"{value:.{digits}f}"
+    return text, "" if math.isnan(low) else f"[{low:.{digits}f}, {high:.{digits}f}]"

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segbench.masks.labels import LabelClass, foreground
-from segbench.measures import ALL, FOREGROUND, Definition, Measure
+from segbench.measures import ALL, FOREGROUND, Definition, Measure, definition_of
 from segbench.scoring.evaluate import Evaluation
 from segbench.scoring.scores import Score
 
@@ -45,6 +45,12 @@ class View:
         return ALL if self.evaluation.table.background is None else FOREGROUND
 
     @property
+    def definitions(self) -> tuple[Definition, ...]:
+        """The rows of the table of measures that were computed."""
+        keys = dict.fromkeys(key for key, _, _ in self.scores)
+        return tuple(definition_of(key) for key in keys)
+
+    @property
     def main(self) -> Measure:
         """Dice: the mean over images of the one class, or the mean over classes."""
         return self.scores[MAIN, self.label, "images" if self.binary else "classes"].measure
@@ -64,9 +70,3 @@ class View:
 def by_name(scores: tuple[Score, ...]) -> dict[tuple[str, str, str], Score]:
     """Scores by (measure, class, over)."""
     return {(s.measure.key, s.measure.label, s.measure.over): s for s in scores}
-
-
-def short_title(definition: Definition) -> str:
-    """A measure's title without its other name in brackets."""
-    title, _, other = definition.title.rpartition(" (")
-    return title if other.endswith(")") else definition.title

@@ -17,10 +17,12 @@ from segbench.masks.forms import Form, Reading
 from segbench.masks.labels import IGNORE_ID, is_background
 from segbench.masks.prepared import data_folder, open_prepared
 from segbench.masks.submission import Arrays, Submission, open_submission
-from segbench.measures import DEFINITIONS, Empty, grid
+from segbench.measures import ALL, FOREGROUND, Measure, Options, grid
+from segbench.scoring.boundaries import BoundaryMeasures
 from segbench.scoring.scores import Score, Table, score_table
 from segbench.scoring.tally import Policy, Progress, Tally, tally
 from segbench.scoring.target import Target, find_prepared, prepared_target, reference_target
+from segbench.statistics.bootstrap import Method, check_method
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,6 +48,8 @@ class Evaluation:
         subgroups: The same for subgroups of the samples: column -> value -> scores.
         notes: What a person should know about how the input was read.
         n_resized: How many predictions were resized (only on request).
+        options: Of the measures.
+        interval: How the intervals were formed from the resamples.
     """
 
     target: Target
@@ -57,6 +61,8 @@ class Evaluation:
     subgroups: Mapping[str, Mapping[str, tuple[Score, ...]]]
     notes: tuple[str, ...]
     n_resized: int
+    options: Options
+    interval: Method = "percentile"
 
     @property
     def form(self) -> str:
@@ -88,9 +94,11 @@ class Evaluation:
 
     @property
     def main_label(self) -> str:
-        """The only foreground class, or `foreground` where there are several."""
+        """The only foreground class; of several `foreground`, or `all` without a background."""
         names = [c.name for c in self.target.classes if not is_background(c)]
-        return names[0] if len(names) == 1 else "foreground"
+        if len(names) == 1:
+            return names[0]
+        return FOREGROUND if self.table.background is not None else ALL
 
     def rows(self) -> pd.DataFrame:
         """One row per sample and class: counts, per-image measures, the dataset's columns."""
@@ -106,11 +114,16 @@ class Evaluation:
         for key, array in zip(("tp", "fp", "fn", "tn"), counts, strict=True):
             columns[key] = array.ravel()
         columns["missing"] = np.repeat(self.table.missing, k)
-        for key, definition in DEFINITIONS.items():
-            if definition.per_class is not None:
-                image = [s.measure for s in self.scores if s.measure.key == key]
-                image = [m for m in image if m.over == "images" and m.label in names]
-                columns[key] = np.stack([self.table.per_image(m) for m in image], axis=1).ravel()
+        of_class = {
+            (s.measure.key, s.measure.label): s.measure
+            for s in self.scores
+            if s.measure.over == "images" and s.measure.label in names
+        }
+        undefined = np.full(n, np.nan)  # the background has no boundary of its own
+        for key in dict.fromkeys(key for key, _ in of_class):
+            measures = [of_class.get((key, name)) for name in names]
+            values = [undefined if m is None else self.table.per_image(m) for m in measures]
+            columns[key] = np.stack(values, axis=1).ravel()
         for key in dict.fromkeys(key for item in items for key in item.columns):
             name = key if key not in columns else f"dataset_{key}"
             column = pd.array([item.columns.get(key) for item in items])
@@ -129,9 +142,10 @@ def evaluate(
     class_names: Sequence[str] = (),
     by: Sequence[str] = (),
     policy: Policy | None = None,
-    empty: Empty = "nan",
+    options: Options | None = None,
     suffix: str = "",
     ending: str = "",
+    interval: Method = "percentile",
     jobs: int = os.cpu_count() or 1,
     progress: Progress = lambda _done, _of: None,
 ) -> Evaluation:
@@ -154,15 +168,17 @@ def evaluate(
         class_names: With references: names of the classes 0, 1, ...
         by: Columns of the dataset for subgroups; `size` is always there.
         policy: What is accepted that is refused by default.
-        empty: The value where a class is in neither reference nor prediction.
+        options: Of the measures: empty rules, boundaries, spacing, tolerance, percentile.
         suffix: What the predictions' file names carry behind the id.
         ending: Only files with this ending are predictions.
+        interval: `"percentile"` or `"bca"`, of the bootstrap over groups.
         jobs: Threads.
         progress: Told of each sample done, and of how many.
 
     Raises:
         SegbenchError: The input is refused; the message lists everything that is wrong with it.
     """
+    check_method(interval)
     policy = policy or Policy()
     if references is not None:
         if dataset is not None:
@@ -175,39 +191,89 @@ def evaluate(
         where = data_folder(None if data is None else Path(data))
         found = open_prepared(dataset, data=where) if dataset else find_prepared(submission, where)
         target = prepared_target(found, split=split, fold=fold)
-    counted = tally(target, submission, policy=policy, jobs=jobs, progress=progress)
-    return reduce_to_scores(target, submission, counted, policy=policy, empty=empty, by=by)
+    return score_target(
+        target,
+        submission,
+        policy=policy,
+        options=options or Options(),
+        by=by,
+        interval=interval,
+        jobs=jobs,
+        progress=progress,
+    )
 
 
-def reduce_to_scores(
+def score_target(
+    target: Target,
+    submission: Submission,
+    *,
+    policy: Policy,
+    options: Options,
+    by: Sequence[str] = (),
+    interval: Method = "percentile",
+    jobs: int = 1,
+    progress: Progress = lambda _done, _of: None,
+) -> Evaluation:
+    """Score a submission against the samples of a target; see `evaluate`."""
+    names = [label.name for label in target.classes]
+    ids = [label.id for label in target.classes]
+    background = _background(target)
+    measures = grid(names, background=background, options=options)
+    boundaries = BoundaryMeasures.of(measures, ids, background=background)
+    counted = tally(
+        target,
+        submission,
+        policy=policy,
+        jobs=jobs,
+        progress=progress,
+        boundaries=boundaries if boundaries.measures else None,
+    )
+    return _reduced(
+        target,
+        submission,
+        counted,
+        measures,
+        policy=policy,
+        options=options,
+        by=by,
+        interval=interval,
+    )
+
+
+def _background(target: Target) -> int | None:
+    return next((i for i, c in enumerate(target.classes) if is_background(c)), None)
+
+
+def _reduced(
     target: Target,
     submission: Submission,
     counted: Tally,
+    measures: Sequence[Measure],
     *,
     policy: Policy,
-    empty: Empty,
+    options: Options,
     by: Sequence[str],
+    interval: Method,
 ) -> Evaluation:
     """Scores and subgroups of counted predictions."""
     names = tuple(label.name for label in target.classes)
-    background = next((i for i, c in enumerate(target.classes) if is_background(c)), None)
     table = Table(
         names,
-        background,
+        _background(target),
         counted.counts,
         counted.map_counts,
         counted.missing,
         np.array([item.group for item in target.items]),
+        counted.surface,
     )
-    measures = grid(names, has_background=background is not None, empty=empty)
 
     def scored(part: Table, where: str) -> tuple[Score, ...]:
         tail = _signature_tail(target, counted, policy, part, where)
-        return score_table(part, measures, {m: f"{m}{tail}" for m in measures})
+        return score_table(part, measures, {m: f"{m}{tail}" for m in measures}, method=interval)
 
     subgroups: dict[str, dict[str, tuple[Score, ...]]] = {}
     for column, labels, described in _subgroup_columns(target, table, by):
-        values = sorted(set(labels), key=_size_order if column == SIZE else str)
+        values = sorted(set(labels), key=size_order if column == SIZE else str)
         subgroups[column] = {
             value: scored(
                 table.take(np.array([label == value for label in labels])),
@@ -225,6 +291,8 @@ def reduce_to_scores(
         subgroups=subgroups,
         notes=(*target.notes, *submission.notes),
         n_resized=counted.n_resized,
+        options=options,
+        interval=interval,
     )
 
 
@@ -258,11 +326,11 @@ def _subgroup_columns(
             )
         labels = [str(item.columns.get(column, "")) or "(none)" for item in target.items]
         found.append((column, labels, {}))
-    found.append((SIZE, *_sizes(table)))
+    found.append((SIZE, *sizes(table)))
     return found
 
 
-def _sizes(table: Table) -> tuple[list[str], dict[str, str]]:
+def sizes(table: Table) -> tuple[list[str], dict[str, str]]:
     """Small, medium and large thirds by the objects' share of the image; empty ones apart."""
     reference = table.counts.reference.copy()
     if table.background is not None:
@@ -279,7 +347,8 @@ def _sizes(table: Table) -> tuple[list[str], dict[str, str]]:
     return labels, {name: f"{name}{range_}" for name, range_ in ranges.items()}
 
 
-def _size_order(value: str) -> int:
+def size_order(value: str) -> int:
+    """From empty to large."""
     return ["empty", "small", "medium", "large"].index(value)
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from segbench._version import __version__
 from segbench.errors import SegbenchError
 from segbench.scoring.evaluate import Evaluation
-from segbench.scoring.scores import Score
+from segbench.scoring.scores import Score, Table
+from segbench.statistics.bootstrap import LEVEL, N_RESAMPLES, SEED, Method
 
 SCORES, ROWS, REPORT = "scores.json", "rows.parquet", "report.html"
 OURS = frozenset({SCORES, ROWS, REPORT})
@@ -32,6 +33,7 @@ def scores_json(evaluation: Evaluation) -> dict[str, object]:
         "n_groups": evaluation.table.n_groups,
         "n_missing": evaluation.n_missing,
         "form": evaluation.form,
+        "interval": interval_json(evaluation.table, evaluation.interval),
         "segbench_version": __version__,
         "scores": _listed(evaluation.scores),
         "subgroups": {
@@ -41,14 +43,25 @@ def scores_json(evaluation: Evaluation) -> dict[str, object]:
     }
 
 
+def interval_json(table: Table, method: Method) -> dict[str, object]:
+    """How intervals were formed, with all that is needed to form them again."""
+    return {
+        "method": method,
+        "unit": table.unit,
+        "resamples": N_RESAMPLES,
+        "seed": SEED,
+        "level": LEVEL,
+    }
+
+
 def _listed(scores: Sequence[Score]) -> list[dict[str, object]]:
     return [
         {
             "measure": score.measure.key,
             "class": score.measure.label,
             "over": score.measure.over,
-            "value": _number(score.value),
-            "ci95": [_number(end) for end in score.ci95],
+            "value": json_number(score.value),
+            "ci95": [json_number(end) for end in score.ci95],
             "n": score.n,
             "signature": score.signature,
         }
@@ -56,7 +69,10 @@ def _listed(scores: Sequence[Score]) -> list[dict[str, object]]:
     ]
 
 
-def _number(value: float) -> float | None:
+def json_number(value: float) -> float | str | None:
+    """NaN as null; JSON has no infinity: with `empty:inf` it is the string "inf"."""
+    if math.isinf(value):
+        return "inf"
     return None if math.isnan(value) else value
 
 

@@ -1,22 +1,32 @@
 """Rows reduced to scores: means over images, pooled values, means over classes, with intervals.
 
-Every score is a sum over units (groups of images) turned into a ratio last, so the same reduction
-gives the value (all weights 1) and its bootstrap replicates (resampled weights).
+Nearly every score is a sum over units (groups of images) turned into a ratio last, so the same
+reduction gives the value (all weights 1) and its bootstrap replicates (resampled weights). The mean
+of the worst tenth weights the images' values in order. The median has no interval: replicates of a
+median take few distinct values, those of single images, and the interval does not keep its level
+(`docs/statistics.md`).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segbench.confusion import Counts
-from segbench.measures import FOREGROUND, Measure, values
-from segbench.statistics.bootstrap import N_RESAMPLES, SEED, percentile_interval, weights
+from segbench.measures import FOREGROUND, OVER_IMAGES, Measure, values
+from segbench.statistics.bootstrap import (
+    N_RESAMPLES,
+    SEED,
+    Method,
+    Statistic,
+    interval,
+    replicate,
+)
 
 Floats = NDArray[np.float64]
 
@@ -52,6 +62,7 @@ class Table:
         map_counts: (n, K) counts that belong to one label map per image.
         missing: (n,) bool: no prediction; scores the worst value.
         groups: (n,) group of each image.
+        surface: By key of a measure of boundaries its values (n, K), the empty rule applied.
     """
 
     class_names: tuple[str, ...]
@@ -60,6 +71,7 @@ class Table:
     map_counts: Counts
     missing: NDArray[np.bool_]
     groups: NDArray[np.str_]
+    surface: Mapping[str, Floats] = field(default_factory=dict[str, Floats])
 
     def __len__(self) -> int:
         return len(self.missing)
@@ -68,6 +80,11 @@ class Table:
     def n_groups(self) -> int:
         """How many groups the images form."""
         return len(np.unique(self.groups))
+
+    @property
+    def unit(self) -> str:
+        """What is resampled: groups, which are the images where each is a group of its own."""
+        return "group" if self.n_groups < len(self) else "image"
 
     def take(self, chosen: NDArray[np.bool_]) -> Table:
         """The table of some images."""
@@ -78,10 +95,13 @@ class Table:
             self.map_counts[chosen],
             self.missing[chosen],
             self.groups[chosen],
+            {key: values[chosen] for key, values in self.surface.items()},
         )
 
     def per_image(self, measure: Measure) -> Floats:
         """A measure's value of each image (n,), with the worst value where it is missing."""
+        if measure.definition.of_boundaries:
+            return self.surface[measure.key][:, self.class_names.index(measure.label)]
         counts = self.map_counts if measure.of_map() else self.counts
         value = values(measure, counts)
         if not measure.of_map():
@@ -95,40 +115,96 @@ def score_table(
     measures: Sequence[Measure],
     signatures: Mapping[Measure, str],
     *,
+    method: Method = "percentile",
     n_resamples: int = N_RESAMPLES,
     seed: int = SEED,
 ) -> tuple[Score, ...]:
-    """Score a table by every measure, with percentile bootstrap intervals over its groups.
+    """Score a table by every measure, with bootstrap intervals over its groups.
 
     Args:
         table: The rows.
         measures: What to compute.
         signatures: The full signature of each measure.
+        method: Of the intervals.
         n_resamples: Bootstrap resamples.
         seed: Of the resamples; the same for all measures, so that they vary together.
     """
     reduction = _Reduction.of(table, measures)
-    (point,) = reduction.apply(np.ones((1, reduction.n_units)))
-    # Means over images are rounded once (fsum), so that no order of summation shows in them.
-    point[reduction.over_images] = reduction.means
+    point = reduction.points(table)
     low = high = np.full(len(measures), np.nan)
     if reduction.n_units > 1:
-        blocks = weights(reduction.n_units, n_resamples=n_resamples, seed=seed)
-        low, high = percentile_interval(np.concatenate([reduction.apply(w) for w in blocks]))
+        n = reduction.n_units
+        drawn = replicate(reduction.apply, n, n_resamples=n_resamples, seed=seed)
+        low, high = interval(drawn, reduction.apply, n, method=method)
     with_pixels = int((table.counts.total[:, 0] > 0).sum())
     scores: list[Score] = []
     for i, measure in enumerate(measures):
-        undefined = bool(np.isnan(point[i]))
+        no_interval = not np.isfinite(point[i]) or measure.over == "median"
         scores.append(
             Score(
                 measure=measure,
                 value=float(point[i]),
-                ci95=(np.nan, np.nan) if undefined else (float(low[i]), float(high[i])),
-                n=int(reduction.defined[i]) if measure.over == "images" else with_pixels,
+                ci95=(np.nan, np.nan) if no_interval else (float(low[i]), float(high[i])),
+                n=int(reduction.defined[i]) if measure.over in OVER_IMAGES else with_pixels,
                 signature=signatures[measure],
             )
         )
     return tuple(scores)
+
+
+def point_values(table: Table, measures: Sequence[Measure]) -> Floats:
+    """The measures' values (measures,) of a table, without intervals."""
+    return _Reduction.of(table, measures).points(table)
+
+
+def weighted_values(table: Table, measures: Sequence[Measure]) -> Statistic:
+    """The measures' values (b, measures) for weights (b, groups) of the table's sorted groups.
+
+    Medians, and means over an infinite value, are NaN: they cannot be resampled.
+    """
+    return _Reduction.of(table, measures).apply
+
+
+@dataclass(frozen=True)
+class _Tail:
+    """The images' defined values of a measure, worst first, with the unit of each."""
+
+    values: Floats
+    units: NDArray[np.intp]
+    per_unit: Floats  # how many of the images each unit has
+
+    @classmethod
+    def of(cls, values: Floats, units: NDArray[np.intp], *, higher_is_better: bool) -> _Tail:
+        order = np.argsort(values if higher_is_better else -values, kind="stable")
+        order = order[~np.isnan(values[order])]
+        n_units = int(units.max(initial=-1)) + 1
+        per_unit = np.bincount(units[order], minlength=n_units).astype(np.float64)
+        return cls(values[order], units[order], per_unit)
+
+    @property
+    def infinite(self) -> bool:
+        """Whether the worst value is infinite."""
+        return bool(len(self.values)) and bool(np.isinf(self.values[0]))
+
+    def mean(self, weight: Floats) -> Floats:
+        """Mean of the worst tenth (b,) for weights (b, units).
+
+        The last image counts with the part of it that fills the tenth (expected shortfall,
+        Rockafellar & Uryasev 2002, doi 10.1016/S0378-4266(02)00271-6). NaN where it is infinite.
+        """
+        n = len(self.values)
+        if not n or self.infinite:
+            return np.full(len(weight), np.nan)
+        tenth = weight @ self.per_unit / 10
+        looked_at = min(n, n // 5 + 20)  # the tenth nearly always ends before it
+        while True:
+            own = weight[:, self.units[:looked_at]]
+            filled = np.cumsum(own, axis=1)
+            if looked_at == n or (filled[:, -1] >= tenth).all():
+                break
+            looked_at = min(n, 2 * looked_at)
+        taken = np.clip(tenth[:, np.newaxis] - (filled - own), 0, own)
+        return _ratio(taken @ self.values[:looked_at], tenth)
 
 
 @dataclass(frozen=True)
@@ -145,6 +221,7 @@ class _Reduction:
     over_images: NDArray[np.bool_]  # (measures,)
     defined: NDArray[np.int64]  # (measures,), 0 where not over images
     means: Floats  # (image measures,)
+    tails: Mapping[Measure, _Tail]
 
     @property
     def n_units(self) -> int:
@@ -160,28 +237,43 @@ class _Reduction:
             np.add.at(sums, unit, columns)
             return sums
 
-        over_images = np.array([m.over == "images" for m in measures], dtype=bool)
-        per_image = np.empty((len(table), int(over_images.sum())))
-        for i, measure in enumerate(m for m in measures if m.over == "images"):
-            per_image[:, i] = table.per_image(measure)
-        is_defined = ~np.isnan(per_image)
-        defined = np.zeros(len(measures), dtype=np.int64)
-        defined[over_images] = is_defined.sum(axis=0)
+        of_image = {m: table.per_image(m) for m in measures if m.over in OVER_IMAGES}
+        is_mean = np.array([m.over == "images" for m in measures], dtype=bool)
+        means = [values for m, values in of_image.items() if m.over == "images"]
+        per_image = np.stack(means, axis=1) if means else np.empty((len(table), 0))
         return cls(
             measures=tuple(measures),
             class_names=table.class_names,
             background=table.background,
-            value_sums=by_unit(np.nan_to_num(per_image)),
-            value_counts=by_unit(is_defined),
+            # Of infinite values there is no mean to resample: its replicates are NaN.
+            value_sums=by_unit(np.nan_to_num(per_image, posinf=0.0)) + _nan_if_infinite(per_image),
+            value_counts=by_unit(~np.isnan(per_image)),
             counts=Counts(*(by_unit(c) for c in table.counts)),
             map_counts=Counts(*(by_unit(c) for c in table.map_counts)),
-            over_images=over_images,
-            defined=defined,
+            over_images=is_mean,
+            defined=np.array([np.sum(~np.isnan(of_image.get(m, np.nan))) for m in measures]),
             means=np.array([_mean(column[~np.isnan(column)]) for column in per_image.T]),
+            tails={
+                m: _Tail.of(values, unit, higher_is_better=m.definition.higher_is_better)
+                for m, values in of_image.items()
+                if m.over == "worst10"
+            },
         )
 
+    def points(self, table: Table) -> Floats:
+        """The measures' values (measures,) of the table itself."""
+        (point,) = self.apply(np.ones((1, self.n_units)))
+        # Means over images are rounded once (fsum), so that no order of summation shows in them.
+        point[self.over_images] = self.means
+        for i, measure in enumerate(self.measures):
+            if measure.over == "median":
+                point[i] = _median(table.per_image(measure))
+            elif measure.over == "worst10" and self.tails[measure].infinite:
+                point[i] = np.inf
+        return point
+
     def apply(self, weight: Floats) -> Floats:
-        """Values (b, measures) for weights (b, units)."""
+        """Values (b, measures) for weights (b, units); NaN for medians."""
         sums, counts = weight @ self.value_sums, weight @ self.value_counts
         means = _ratio(sums, counts)
         pooled = Counts(*(weight @ c for c in self.counts))
@@ -189,10 +281,14 @@ class _Reduction:
         columns = iter(means.T)
         first = self.class_names[0]
         of_key = cache(lambda measure: values(measure, pooled))
-        out = np.empty((len(weight), len(self.measures)))
+        out = np.full((len(weight), len(self.measures)), np.nan)
         for i, measure in enumerate(self.measures):
             if measure.over == "images":
                 out[:, i] = next(columns)
+            elif measure.over == "worst10":
+                out[:, i] = self.tails[measure].mean(weight)
+            elif measure.over == "median":
+                continue
             elif measure.of_map():
                 out[:, i] = values(measure, pooled_map)
             else:
@@ -209,6 +305,15 @@ class _Reduction:
             per_class = np.delete(per_class, self.background, axis=1)
         defined = ~np.isnan(per_class)
         return _ratio(np.nan_to_num(per_class).sum(axis=1), defined.sum(axis=1))
+
+
+def _nan_if_infinite(per_image: Floats) -> Floats:
+    return np.where(np.isinf(per_image).any(axis=0), np.nan, 0.0)
+
+
+def _median(values: Floats) -> float:
+    defined = values[~np.isnan(values)]
+    return float(np.median(defined)) if len(defined) else math.nan
 
 
 def _mean(defined: Floats) -> float:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -13,13 +12,16 @@ from numpy.typing import NDArray
 from segbench.confusion import Counts, worst_counts, worst_map
 from segbench.errors import Problems, SegbenchError
 from segbench.kernels import joint_pairs
-from segbench.masks.decode import Kind, MaskFileError, Size, Value
+from segbench.masks.decode import Decoded, Kind, MaskFileError, Size, Value
 from segbench.masks.digests import content_line, digest
 from segbench.masks.forms import Form, Reading, Seen, decide
 from segbench.masks.labels import IGNORE_ID
 from segbench.masks.submission import Submission
+from segbench.scoring.boundaries import BoundaryMeasures
 from segbench.scoring.target import Item, Target
+from segbench.scoring.threads import in_order
 
+Floats = NDArray[np.float64]
 Progress = Callable[[int, int], None]
 
 
@@ -45,6 +47,7 @@ class Tally:
         reading: How the values were read.
         n_resized: How many predictions were resized.
         digest: The content digest of the samples.
+        surface: By key of a measure of boundaries its values (n, K).
     """
 
     counts: Counts
@@ -53,11 +56,16 @@ class Tally:
     reading: Reading
     n_resized: int
     digest: str
+    surface: Mapping[str, Floats]
 
 
 @dataclass(frozen=True, slots=True)
 class _Joint:
-    """One sample's pairs (reference value, prediction code) with their pixels."""
+    """One sample's pairs (reference value, prediction code) with their pixels.
+
+    `surface` are the raw values of boundaries (M, K) if the file's own form is the submission's:
+    if the values of its codes stand for the classes `assumed`.
+    """
 
     pairs: NDArray[np.intp]
     pixels: NDArray[np.int64]
@@ -65,11 +73,13 @@ class _Joint:
     values: tuple[Value, ...]
     resized: bool
     line: str
+    assumed: tuple[int | None, ...] = ()
+    surface: Floats | None = None
 
     def show(self, seen: Seen, identifier: str) -> None:
         """Tell which values occur, at valid pixels and at ignored ones."""
-        valid = self.pairs >> 8 != IGNORE_ID
-        at = [self.values[code] for code in self.pairs & 255]
+        valid = (self.pairs >> 8 != IGNORE_ID).tolist()
+        at = [self.values[code] for code in (self.pairs & 255).tolist()]
         seen.add(
             identifier,
             self.kind,
@@ -77,6 +87,15 @@ class _Joint:
             ignored=[value for value, ok in zip(at, valid, strict=True) if not ok],
             n_channels=len(self.values),
         )
+
+    @property
+    def codes(self) -> list[int]:
+        """The prediction's codes that occur."""
+        return sorted({int(pair) & 255 for pair in self.pairs})
+
+    def classes(self, reading: Reading) -> tuple[int | None, ...]:
+        """The class that each of the codes stands for; None: none of them."""
+        return tuple(reading.class_of.get(self.values[code]) for code in self.codes)
 
 
 def tally(
@@ -86,8 +105,9 @@ def tally(
     policy: Policy,
     jobs: int,
     progress: Progress,
+    boundaries: BoundaryMeasures | None = None,
 ) -> Tally:
-    """Count every sample of a target.
+    """Count every sample of a target, and measure its boundaries.
 
     Raises:
         SegbenchError: Predictions are missing, extra, unreadable, of the wrong size or in no form
@@ -95,8 +115,10 @@ def tally(
     """
     problems = Problems()
     _check_ids(target, submission, policy, problems)
-    present = [item for item in target.items if item.id in submission.ids]
-    joints, seen = _count_all(target, present, submission, policy, jobs, progress, problems)
+    predicted = submission.ids
+    present = [item for item in target.items if item.id in predicted]
+    counting = _Counting(target, submission, policy, boundaries)
+    joints, seen = _count_all(counting, present, jobs, progress, problems)
     try:
         reading = decide(seen, target.classes, asked=policy.form)
     except SegbenchError as error:
@@ -125,6 +147,17 @@ def tally(
             row, code = divmod(int(pair), IGNORE_ID + 1)
             if row != IGNORE_ID:
                 matrices[i, class_index[row], column[joint.values[code]]] += pixels
+    surface: Mapping[str, Floats] = {}
+    if boundaries is not None:
+        raw = np.full((len(target.items), len(boundaries.measures), n_classes), np.nan)
+        for i, values in _surfaces(counting, joints, reading, jobs):
+            raw[i] = values
+        surface = boundaries.settled(
+            raw,
+            [item.size for item in target.items],
+            missing=missing,
+            has_pixels=matrices.sum(axis=(1, 2)) > 0,
+        )
     return Tally(
         counts=_with_missing(matrices, missing, worst_counts),
         map_counts=_with_missing(matrices, missing, worst_map),
@@ -132,6 +165,7 @@ def tally(
         reading=reading,
         n_resized=sum(joint.resized for joint in joints.values()),
         digest=target.digest or digest(lines),
+        surface=surface,
     )
 
 
@@ -148,8 +182,9 @@ def _with_missing(
 
 def _check_ids(target: Target, submission: Submission, policy: Policy, problems: Problems) -> None:
     wanted = [item.id for item in target.items]
-    absent = [identifier for identifier in wanted if identifier not in submission.ids]
-    extra = sorted(submission.ids - set(wanted))
+    predicted = submission.ids
+    absent = [identifier for identifier in wanted if identifier not in predicted]
+    extra = sorted(predicted - set(wanted))
     if len(absent) == len(wanted):
         raise SegbenchError(
             f"{submission.origin}: no prediction for any of the {len(wanted)} samples of "
@@ -181,49 +216,111 @@ def _suffix_advice(found: list[str], wanted: set[str]) -> str:
     return ""
 
 
-def _count_all(  # noqa: PLR0917  all of `tally`'s arguments, for one step of it
-    target: Target,
-    present: list[Item],
-    submission: Submission,
-    policy: Policy,
-    jobs: int,
-    progress: Progress,
-    problems: Problems,
-) -> tuple[dict[str, _Joint], Seen]:
-    known = {label.id for label in target.classes} | {IGNORE_ID}
-    seen = Seen()
-    joints: dict[str, _Joint] = {}
+@dataclass(frozen=True)
+class _Counting:
+    """What one sample is counted with; a method call is the work of one thread."""
 
-    def one(item: Item) -> _Joint:
+    target: Target
+    submission: Submission
+    policy: Policy
+    boundaries: BoundaryMeasures | None
+
+    def __call__(self, item: Item) -> _Joint:
+        known = {label.id for label in self.target.classes} | {IGNORE_ID}
         reference = item.read()
-        decoded = submission.decode(
-            item.id, item.size, any_size=policy.resize == "nearest", threshold=policy.threshold
-        )
-        pairs, pixels = joint_pairs(reference, resize_nearest(decoded.codes, item.size))
-        if unknown := {int(pair) >> 8 for pair in pairs} - known:
+        decoded = self.decode(item)
+        codes = resize_nearest(decoded.codes, item.size)
+        pairs, pixels = joint_pairs(reference, codes)
+        if unknown := {pair >> 8 for pair in pairs.tolist()} - known:
             raise SegbenchError(
                 f"{item.id}: the reference holds {', '.join(map(str, sorted(unknown)[:5]))}, which "
-                f"is no class of {target.name}; check it with `segbench check`"
+                f"is no class of {self.target.name}; check it with `segbench check`"
             )
-        line = "" if target.digest else content_line(item.id, None, reference)
+        line = "" if self.target.digest else content_line(item.id, None, reference)
         resized = decoded.size != item.size
-        return _Joint(pairs, pixels, decoded.kind, decoded.values, resized, line)
+        joint = _Joint(pairs, pixels, decoded.kind, decoded.values, resized, line)
+        reading = self._reading_of(joint, item.id) if self.boundaries is not None else None
+        if reading is None:
+            return joint
+        assumed = joint.classes(reading)
+        return replace(
+            joint, assumed=assumed, surface=self._surface(reference, codes, joint.codes, assumed)
+        )
 
-    with ThreadPoolExecutor(jobs) as pool:
-        futures = [pool.submit(one, item) for item in present]
+    def decode(self, item: Item) -> Decoded:
+        any_size = self.policy.resize == "nearest"
+        return self.submission.decode(
+            item.id, item.size, any_size=any_size, threshold=self.policy.threshold
+        )
+
+    def _reading_of(self, joint: _Joint, identifier: str) -> Reading | None:
+        """How this file would be read alone; nearly always that is how all are read."""
+        own = Seen()
+        joint.show(own, identifier)
         try:
-            for done, (item, future) in enumerate(zip(present, futures, strict=True), 1):
-                try:
-                    joint = joints[item.id] = future.result()
-                except MaskFileError as error:
-                    problems.add(error.kind, f"{item.id} ({error.detail})", hint=error.hint)
-                else:
-                    joint.show(seen, item.id)
-                progress(done, len(present))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+            return decide(own, self.target.classes, asked=self.policy.form)
+        except SegbenchError:
+            return None
+
+    def again(self, item: Item, joint: _Joint, reading: Reading) -> Floats:
+        """The raw values of boundaries of a sample whose own form was not that of all."""
+        codes = resize_nearest(self.decode(item).codes, item.size)
+        return self._surface(item.read(), codes, joint.codes, joint.classes(reading))
+
+    def _surface(
+        self,
+        reference: NDArray[np.uint8],
+        codes: NDArray[np.uint8],
+        present: list[int],
+        classes: tuple[int | None, ...],
+    ) -> Floats:
+        if self.boundaries is None:
+            raise AssertionError("no boundaries are measured")
+        codes_of: dict[int, list[int]] = {}
+        for code, class_id in zip(present, classes, strict=True):
+            if class_id is not None:
+                codes_of.setdefault(class_id, []).append(code)
+        return self.boundaries.values(reference, codes, codes_of)
+
+
+def _count_all(
+    counting: _Counting, present: list[Item], jobs: int, progress: Progress, problems: Problems
+) -> tuple[dict[str, _Joint], Seen]:
+    seen = Seen()
+    joints: dict[str, _Joint] = {}
+    counted = in_order(counting, present, jobs=jobs, expected=MaskFileError)
+    for done, (item, joint) in enumerate(counted, 1):
+        if isinstance(joint, _Joint):
+            joints[item.id] = joint
+            joint.show(seen, item.id)
+        elif isinstance(joint, MaskFileError):
+            problems.add(joint.kind, f"{item.id} ({joint.detail})", hint=joint.hint)
+        progress(done, len(present))
     return joints, seen
+
+
+def _surfaces(
+    counting: _Counting, joints: Mapping[str, _Joint], reading: Reading, jobs: int
+) -> Iterator[tuple[int, Floats]]:
+    """Each sample's index and raw values; those measured under another form are measured again."""
+    redone: list[tuple[int, Item, _Joint]] = []
+    for i, item in enumerate(counting.target.items):
+        joint = joints.get(item.id)
+        if joint is None:
+            continue
+        if joint.surface is not None and joint.assumed == joint.classes(reading):
+            yield i, joint.surface
+        else:
+            redone.append((i, item, joint))
+
+    def again(work: tuple[int, Item, _Joint]) -> Floats:
+        _, item, joint = work
+        return counting.again(item, joint, reading)
+
+    for (i, _, _), values in in_order(again, redone, jobs=jobs, expected=MaskFileError):
+        if isinstance(values, Exception):
+            raise values
+        yield i, values
 
 
 def resize_nearest(codes: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
@@ -244,9 +341,10 @@ def label_maps(
     It returns HxW uint8, or None for a sample without a prediction.
     """
     sizes = {item.id: item.size for item in target.items}
+    predicted = submission.ids
 
     def label_map(identifier: str) -> NDArray[np.uint8] | None:
-        if identifier not in submission.ids:
+        if identifier not in predicted:
             return None
         size = sizes[identifier]
         decoded = submission.decode(

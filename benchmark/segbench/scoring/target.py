@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segbench.errors import Problems, SegbenchError
+from segbench.masks.cache import mask_reader
 from segbench.masks.decode import Kind, MaskFileError
 from segbench.masks.labels import IGNORE_ID, LabelClass
 from segbench.masks.prepared import PreparedDataset, prepared_datasets, selection_name
@@ -60,6 +61,9 @@ class Target:
 
 def prepared_target(dataset: PreparedDataset, *, split: str, fold: int | None) -> Target:
     """A split of a prepared dataset, or the fold that is tested."""
+    rows = dataset.select(split, fold=fold)
+    digest = dataset.digest(split, fold=fold)
+    read_mask = mask_reader(dataset, rows, digest)
     items = tuple(
         Item(
             id=row.id,
@@ -73,17 +77,17 @@ def prepared_target(dataset: PreparedDataset, *, split: str, fold: int | None) -
                 **row.fields,
             },
             size=row.size,
-            read=partial(dataset.read_mask, row),
+            read=partial(read_mask, i),
             read_image=partial(dataset.read_image, row),
         )
-        for row in dataset.select(split, fold=fold)
+        for i, row in enumerate(rows)
     )
     return Target(
         name=dataset.name,
         version=dataset.version,
         split=split,
         fold=fold,
-        digest=dataset.digest(split, fold=fold),
+        digest=digest,
         classes=dataset.classes,
         items=items,
     )

@@ -1,1 +1,1 @@
-"""Confidence intervals by resampling."""
+"""How sure a score is: intervals by resampling, and tests of paired differences."""

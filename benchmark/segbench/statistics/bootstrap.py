@@ -1,25 +1,49 @@
 """Bootstrap over units (groups of images, or images), vectorised.
 
 A resample draws as many units as there are, with replacement; it is kept as a row of weights (how
-often each unit was drawn), so that any statistic made of sums over units is one matrix product.
-Efron & Tibshirani 1993, chapter 13 (percentile interval).
+often each unit was drawn), so that any statistic made of sums over units is one matrix product. A
+statistic is a function from weights (b, units) to values (b, M); all M are computed from the same
+resamples, so that they vary together.
+
+Percentile interval: Efron & Tibshirani 1993, chapter 13. BCa interval (bias-corrected and
+accelerated): Efron 1987, doi 10.1080/01621459.1987.10478410.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segbench.errors import SegbenchError
+
 Floats = NDArray[np.float64]
+Method = Literal["percentile", "bca"]
+Statistic = Callable[[Floats], Floats]
+"""From weights (b, units) to values (b, M)."""
 
 N_RESAMPLES = 10_000
 SEED = 0
+LEVEL = 0.95
 FEW_UNITS = 20
 """Intervals from fewer units than this are known to be too narrow; say so beside them."""
 
+ROUNDING = 1e-12
+"""Values whose difference is a smaller part of their size are equal: sums in another order."""
+
 _BLOCK_DRAWS = 4_000_000
+
+
+def check_method(method: str) -> None:
+    """Refuse an interval that there is not.
+
+    Raises:
+        SegbenchError: It is neither percentile nor bca.
+    """
+    if method not in get_args(Method):
+        raise SegbenchError(f"interval {method!r}; expected {' or '.join(get_args(Method))}")
 
 
 def weights(n_units: int, *, n_resamples: int = N_RESAMPLES, seed: int = SEED) -> Iterator[Floats]:
@@ -37,7 +61,41 @@ def weights(n_units: int, *, n_resamples: int = N_RESAMPLES, seed: int = SEED) -
         yield counts.reshape(size, n_units).astype(np.float64)
 
 
-def percentile_interval(replicates: Floats, *, level: float = 0.95) -> tuple[Floats, Floats]:
+def leave_one_out(n_units: int) -> Iterator[Floats]:
+    """Blocks (b, n_units) of the jackknife's weights: every unit once, but for one."""
+    block = max(1, _BLOCK_DRAWS // n_units)
+    for start in range(0, n_units, block):
+        rows = np.arange(min(block, n_units - start))
+        one = np.ones((len(rows), n_units))
+        one[rows, start + rows] = 0.0
+        yield one
+
+
+def replicate(
+    statistic: Statistic, n_units: int, *, n_resamples: int = N_RESAMPLES, seed: int = SEED
+) -> Floats:
+    """A statistic's bootstrap replicates, (n_resamples, M)."""
+    blocks = weights(n_units, n_resamples=n_resamples, seed=seed)
+    return np.concatenate([statistic(block) for block in blocks])
+
+
+def interval(
+    replicates: Floats,
+    statistic: Statistic,
+    n_units: int,
+    *,
+    method: Method = "percentile",
+    level: float = LEVEL,
+) -> tuple[Floats, Floats]:
+    """Lower and upper end (M,) of a statistic's interval from its replicates."""
+    if method == "percentile":
+        return percentile_interval(replicates, level=level)
+    jackknife = np.concatenate([statistic(block) for block in leave_one_out(n_units)])
+    (point,) = statistic(np.ones((1, n_units)))
+    return bca_interval(replicates, point, jackknife, level=level)
+
+
+def percentile_interval(replicates: Floats, *, level: float = LEVEL) -> tuple[Floats, Floats]:
     """Lower and upper end for each column of replicates (n_resamples, M), NaN ones left out.
 
     Returns:
@@ -54,3 +112,60 @@ def percentile_interval(replicates: Floats, *, level: float = 0.95) -> tuple[Flo
         kept = replicates[defined[:, column], column]
         low[column], high[column] = np.quantile(kept, (tail, 1 - tail))
     return low, high
+
+
+def bca_interval(
+    replicates: Floats, point: Floats, jackknife: Floats, *, level: float = LEVEL
+) -> tuple[Floats, Floats]:
+    """Bias-corrected and accelerated interval for each column of replicates.
+
+    Replicates equal to the estimate count half to its bias. Where the jackknife says nothing (all
+    its values are equal, or none is defined) the acceleration is 0, which leaves the
+    bias-corrected interval. Where the correction itself is undefined (all replicates on one side
+    of the estimate, or an acceleration so great that the formula has its pole inside), the
+    percentile interval stands. Where all replicates are equal, both ends are that value.
+
+    Args:
+        replicates: (n_resamples, M); NaN ones are left out.
+        point: (M,) the estimates.
+        jackknife: (units, M) the estimates with each unit left out; NaN ones are left out.
+        level: Of the interval.
+
+    Returns:
+        Two arrays (M,); NaN where a column has no defined replicate.
+    """
+    from scipy.special import ndtr, ndtri  # noqa: PLC0415
+
+    low, high = percentile_interval(replicates, level=level)
+    bias = ndtri(_share_below(replicates, point))
+    acceleration = _acceleration(jackknife)
+    normal = ndtri((1 - level) / 2) * np.array([1.0, -1.0])[:, np.newaxis]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        pole = 1 - acceleration * (bias + normal)
+        tails = ndtr(bias + (bias + normal) / pole)
+    usable = np.isfinite(bias) & (pole > 0).all(axis=0) & ~np.isnan(low)
+    for column in np.flatnonzero(usable):
+        kept = replicates[:, column]
+        kept = kept[~np.isnan(kept)]
+        low[column], high[column] = np.quantile(kept, tails[:, column])
+    return low, high
+
+
+def _share_below(replicates: Floats, point: Floats) -> Floats:
+    """The share of defined replicates under the estimate, those that equal it by half."""
+    equal = np.abs(replicates - point) <= ROUNDING * np.abs(point)
+    below = (replicates < point) & ~equal
+    n = (~np.isnan(replicates)).sum(axis=0)
+    out = np.full(len(point), np.nan)
+    return np.divide(below.sum(axis=0) + equal.sum(axis=0) / 2, n, out=out, where=n > 0)
+
+
+def _acceleration(jackknife: Floats) -> Floats:
+    """Skewness of the jackknife's values over 6 (Efron 1987, eq. 6.6), 0 where they are equal."""
+    n = np.maximum((~np.isnan(jackknife)).sum(axis=0), 1)
+    mean = np.nansum(jackknife, axis=0) / n
+    influence = np.nan_to_num(mean - jackknife)
+    influence[np.abs(influence) <= ROUNDING * np.abs(mean)] = 0.0
+    spread = (influence**2).sum(axis=0)
+    out = np.zeros(jackknife.shape[1])
+    return np.divide((influence**3).sum(axis=0), 6 * spread**1.5, out=out, where=spread > 0)

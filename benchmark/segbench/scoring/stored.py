@@ -1,0 +1,323 @@
+"""Read a scores folder back: rows.parquet as a table, checked against scores.json.
+
+Nothing of the folder is believed that the other file can refute: the rows must be the full grid of
+samples and classes, and every score must come out of them again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from segbench.confusion import Counts, worst_map
+from segbench.errors import Problems, SegbenchError
+from segbench.measures import Measure, definition_of, parse
+from segbench.scoring.files import ROWS, SCORES
+from segbench.scoring.scores import Score, Table, point_values
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BACKGROUND = "background"
+TOLERANCE = 1e-9
+"""Of a score recomputed from the rows; sums in another order differ by less."""
+
+_COUNTS = ("tp", "fp", "fn", "tn")
+_OURS = ("id", "class", *_COUNTS, "missing")
+_AGAIN = "run `segbench evaluate --out` again"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One submission's scores as `segbench evaluate --out` wrote them.
+
+    Attributes:
+        folder: Where they were read.
+        dataset: What was scored against, with its version.
+        selection: `("split", "test")` or `("fold", 0)`.
+        digest: The content digest of the samples.
+        version: The segbench that wrote them.
+        ids: The n samples, in the order of the table.
+        table: The counts of every sample and class.
+        columns: The dataset's columns, a label for each sample.
+        scores: Every stored score.
+    """
+
+    folder: Path
+    dataset: str
+    dataset_version: str
+    selection: tuple[str, str | int]
+    digest: str
+    version: str
+    ids: tuple[str, ...]
+    table: Table
+    columns: Mapping[str, tuple[str, ...]]
+    scores: tuple[Score, ...]
+
+    @property
+    def main_label(self) -> str:
+        """The only foreground class, `foreground` where there are several, or `all`."""
+        names = [name for name in self.table.class_names if name != BACKGROUND]
+        if len(names) == 1:
+            return names[0]
+        return "all" if self.table.background is None else "foreground"
+
+
+class _ScoreRow(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    measure: str
+    label: str = Field(alias="class")
+    over: str
+    value: float | None
+    ci95: tuple[float | None, float | None]
+    n: int
+    signature: str
+
+
+class _Scores(BaseModel):
+    """What is read of scores.json; keys that a later version adds are left alone."""
+
+    model_config = ConfigDict(frozen=True)
+
+    schema_version: Literal[1]
+    dataset: str
+    dataset_version: str
+    split_digest: str
+    split: str | None = None
+    fold: int | None = None
+    n_samples: int
+    n_groups: int
+    n_missing: int
+    segbench_version: str
+    scores: tuple[_ScoreRow, ...]
+
+
+def read_scores(folder: str | Path) -> Stored:
+    """Read and check a folder that `segbench evaluate --out` wrote.
+
+    Raises:
+        SegbenchError: It is no such folder, a file is damaged, or rows and scores do not agree.
+    """
+    folder = Path(folder)
+    _check_files(folder)
+    head = _read_json(folder / SCORES)
+    rows = _read_rows(folder / ROWS)
+    names, ids = _grid(folder / ROWS, rows)
+    table, columns = _table(folder / ROWS, rows, names, ids, head)
+    scores = tuple(_score(folder / SCORES, row) for row in head.scores)
+    stored = Stored(
+        folder=folder,
+        dataset=head.dataset,
+        dataset_version=head.dataset_version,
+        selection=("split", head.split) if head.split is not None else ("fold", head.fold or 0),
+        digest=head.split_digest,
+        version=head.segbench_version,
+        ids=ids,
+        table=table,
+        columns=columns,
+        scores=scores,
+    )
+    _check(stored, head, rows)
+    return stored
+
+
+def _check_files(folder: Path) -> None:
+    if not folder.is_dir():
+        found = "is a file" if folder.exists() else "there is no such folder"
+        raise SegbenchError(
+            f"{folder}: {found}; expected a folder that `segbench evaluate --out` wrote"
+        )
+    absent = [name for name in (SCORES, ROWS) if not (folder / name).is_file()]
+    if absent:
+        raise SegbenchError(
+            f"{folder}: is not a scores folder, it holds no {' and no '.join(absent)}; "
+            f"`segbench evaluate --out {folder}` writes both"
+        )
+
+
+def _read_json(path: Path) -> _Scores:
+    try:
+        head = _Scores.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        if not isinstance(error, ValidationError):
+            raise SegbenchError(f"{path}: not readable as JSON ({error}); {_AGAIN}") from error
+        problems = Problems()
+        for fault in error.errors():
+            key = ".".join(map(str, fault["loc"])) or "(the file)"
+            problems.add("wrong or missing value", f"{key}: {fault['msg']}")
+        headline = f"{path}: is not what segbench writes; {_AGAIN}"
+        raise problems.error(headline) from error
+    if (head.split is None) == (head.fold is None):
+        raise SegbenchError(f"{path}: expected either split or fold; {_AGAIN}")
+    return head
+
+
+def _read_rows(path: Path) -> pa.Table:
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    try:
+        rows = pq.ParquetFile(path).read()
+    except (OSError, pa.ArrowException) as error:
+        raise SegbenchError(f"{path}: not readable as Parquet ({error}); {_AGAIN}") from error
+    absent = [name for name in _OURS if name not in rows.column_names]
+    if absent:
+        raise SegbenchError(f"{path}: has no column {', '.join(absent)}; {_AGAIN}")
+    for name in _OURS:
+        kind = rows.schema.field(name).type
+        right = {"id": _is_text, "class": _is_text, "missing": pa.types.is_boolean}
+        if not right.get(name, pa.types.is_integer)(kind) or rows[name].null_count:
+            raise SegbenchError(f"{path}: column {name} is {kind} or has gaps; {_AGAIN}")
+    return rows
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    import pyarrow as pa  # noqa: PLC0415
+
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def _grid(path: Path, rows: pa.Table) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The classes and the samples, of which the rows must be every pair once, in order."""
+    ids, classes = rows["id"].to_pylist(), rows["class"].to_pylist()
+    names = tuple(dict.fromkeys(classes))
+    samples = tuple(dict.fromkeys(ids))
+    if ids != [i for i in samples for _ in names] or classes != list(names) * len(samples):
+        raise SegbenchError(
+            f"{path}: {len(ids)} rows are not every one of {len(samples)} samples with every one "
+            f"of {len(names)} classes, in order; {_AGAIN}"
+        )
+    return names, samples
+
+
+def _table(
+    path: Path, rows: pa.Table, names: tuple[str, ...], ids: tuple[str, ...], head: _Scores
+) -> tuple[Table, dict[str, tuple[str, ...]]]:
+    shape = (len(ids), len(names))
+    counts = Counts(*(rows[name].to_numpy().astype(np.int64).reshape(shape) for name in _COUNTS))
+    missing = rows["missing"].to_numpy().reshape(shape)
+    if any((count < 0).any() for count in counts) or (counts.total != counts.total[:, :1]).any():
+        raise SegbenchError(f"{path}: counts are negative or do not sum to the image; {_AGAIN}")
+    if (missing != missing[:, :1]).any():
+        raise SegbenchError(f"{path}: samples are missing for some classes only; {_AGAIN}")
+    absent = missing[:, 0].astype(bool)
+    measured = {row.measure for row in head.scores}
+    boundaries = {key for key in measured if definition_of(key).of_boundaries}
+    columns = {
+        name: tuple(_label(value) for value in rows[name].to_pylist()[:: len(names)])
+        for name in rows.column_names
+        if name not in {*_OURS, *measured}
+    }
+    return (
+        Table(
+            names,
+            names.index(BACKGROUND) if BACKGROUND in names else None,
+            counts,
+            _map_counts(counts, absent),
+            absent,
+            np.array(columns.get("group", ids)),
+            {key: _of_boundaries(path, rows, key, len(names)) for key in sorted(boundaries)},
+        ),
+        columns,
+    )
+
+
+def _of_boundaries(path: Path, rows: pa.Table, key: str, n_classes: int) -> NDArray[np.float64]:
+    """The values (n, K) of a measure of boundaries, which only its column holds."""
+    if key not in rows.column_names or not _is_floating(rows, key):
+        raise SegbenchError(f"{path}: has no column of numbers {key}; {_AGAIN}")
+    return rows[key].to_numpy().reshape(-1, n_classes)
+
+
+def _is_floating(rows: pa.Table, name: str) -> bool:
+    import pyarrow as pa  # noqa: PLC0415
+
+    return pa.types.is_floating(rows.schema.field(name).type)
+
+
+def _label(value: object) -> str:
+    return "(none)" if value is None else str(value) or "(none)"
+
+
+def _map_counts(counts: Counts, missing: NDArray[np.bool_]) -> Counts:
+    """The rows' counts, with those of one label map where a prediction is missing."""
+    chosen = missing[:, np.newaxis]
+    worst = worst_map(counts.reference)
+    return Counts(*(np.where(chosen, w, c) for w, c in zip(worst, counts, strict=True)))
+
+
+def _score(path: Path, row: _ScoreRow) -> Score:
+    measure = measure_of(row.signature)
+    if (measure.key, measure.label, measure.over) != (row.measure, row.label, row.over):
+        raise SegbenchError(
+            f"{path}: {row.measure}, class {row.label}, over {row.over} has the signature "
+            f"{row.signature}; {_AGAIN}"
+        )
+    value, *ends = (np.nan if x is None else x for x in (row.value, *row.ci95))
+    return Score(
+        measure=measure, value=value, ci95=(ends[0], ends[1]), n=row.n, signature=row.signature
+    )
+
+
+def measure_of(signature: str) -> Measure:
+    """The measure that a signature begins with."""
+    return parse(signature.partition("|ignore:")[0])
+
+
+def _check(stored: Stored, head: _Scores, rows: pa.Table) -> None:
+    """Everything in which scores.json and rows.parquet disagree."""
+    problems, table = Problems(), stored.table
+    for name, stated, found in (
+        ("samples", head.n_samples, len(table)),
+        ("groups", head.n_groups, table.n_groups),
+        ("missing predictions", head.n_missing, int(table.missing.sum())),
+    ):
+        if stated != found:
+            problems.add("different number", f"{name}: {stated} in {SCORES}, {found} in {ROWS}")
+    measures = [score.measure for score in stored.scores]
+    for first, second in pairwise(sorted(map(str, measures))):
+        if first == second:
+            problems.add("score stored twice", first)
+    values = point_values(table, measures)
+    for score, value in zip(stored.scores, values, strict=True):
+        if not _same(score.value, value):
+            problems.add(
+                "score that does not follow from the rows",
+                f"{score.measure}: {score.value:.6f} stored, {value:.6f} from the rows",
+            )
+    of_class = {m for m in measures if m.over == "images" and m.label in table.class_names}
+    for measure in sorted(of_class, key=str):
+        column = _column(rows, measure, table)
+        if column is None or not _same(column, table.per_image(measure)):
+            problems.add("column that does not follow from the counts", f"{measure}")
+    problems.raise_if_any(f"{stored.folder}: scores and rows do not agree; {_AGAIN}")
+
+
+def _column(rows: pa.Table, measure: Measure, table: Table) -> NDArray[np.float64] | None:
+    """The images' stored values of one class; None where there is no such column of numbers."""
+    values = _numbers(rows, measure.key)
+    if values is None:
+        return None
+    return values[table.class_names.index(measure.label) :: len(table.class_names)]
+
+
+def _numbers(rows: pa.Table, name: str) -> NDArray[np.float64] | None:
+    if name not in rows.column_names:
+        return None
+    try:
+        return rows[name].to_numpy().astype(np.float64)
+    except (TypeError, ValueError):
+        return None
+
+
+def _same(a: object, b: object) -> bool:
+    return bool(np.allclose(a, b, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True))  # type: ignore[arg-type]  numbers or arrays
