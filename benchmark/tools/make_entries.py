@@ -11,6 +11,7 @@ results/README.md is written anew at the end.
 from __future__ import annotations
 
 import argparse
+import csv
 import datetime as dt
 import json
 import statistics
@@ -34,7 +35,7 @@ from segbench.scoring.evaluate import evaluate
 from segbench.training.canvas import put_image, take_back
 from segbench.training.networks import RunNetwork
 from segbench.training.predict import apply, class_ids, predict_network
-from segbench.training.run_folder import RECIPE, RUN, Run, processor_name, read_run
+from segbench.training.run_folder import LOG, RECIPE, RUN, Run, processor_name, read_run
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "results"
@@ -171,7 +172,7 @@ def trained_entry(
             parameters=result.parameters,
             flops=result.flops,
             latencies=_latency(entry_folder, whole, "", measure=measure),
-            training_seconds=result.seconds,
+            training_seconds=_training_seconds(folder),
             training_machine=f"{environment.device}, {environment.threads} threads, shared with "
             f"other work, torch {environment.packages['torch']}",
         ),
@@ -179,6 +180,13 @@ def trained_entry(
     )
     if not (folder / RECIPE).exists():
         raise SegbenchError(f"{folder}: no {RECIPE}")
+
+
+def _training_seconds(folder: Path) -> float:
+    """Epochs times the median epoch: a pause of the machine is no training."""
+    with (folder / LOG).open(encoding="utf-8", newline="") as stream:
+        seconds = [float(line["seconds"]) for line in csv.DictReader(stream)]
+    return round(statistics.median(seconds) * len(seconds), 1)
 
 
 def finish(
