@@ -25,7 +25,7 @@ from segbench._version import __version__
 from segbench.board.entry import ENTRY, Cost, Digests, Entry, Latency, Method, Training, read_entry
 from segbench.board.table import Scored, markdown, read_entries
 from segbench.board.write import check_entry, masks_of, predictions_digest, write_entry
-from segbench.catalog.recipes import ClassicalRecipe, classical_recipes
+from segbench.catalog.recipes import ClassicalRecipe, classical_recipes, recipe_files
 from segbench.errors import SegbenchError
 from segbench.masks.prepared import N_FOLDS, PreparedDataset, open_prepared
 from segbench.masks.submission import OUR_MARKER
@@ -143,6 +143,7 @@ def trained_entry(
     name = folder.name.removeprefix(f"{dataset.name}-")
     entry_folder = RESULTS / dataset.name / name
     environment = run.environment
+    where = "baselines" if recipe.name in recipe_files() else "docs/lessons"
     what = f"{dataset.name} {'train split' if run.data.fold is None else 'folds'}"
     finish(
         entry_folder,
@@ -153,7 +154,7 @@ def trained_entry(
             title=recipe.title,
             description=recipe.description.strip(),
             reference=recipe.reference,
-            recipe=f"baselines/{recipe.name}.toml",
+            recipe=f"{where}/{recipe.name}.toml",
             commands=(
                 f"{run.command} --out run",
                 f"segbench predict run --dataset {dataset.name}"
