@@ -11,6 +11,7 @@ results/README.md is written anew at the end.
 from __future__ import annotations
 
 import argparse
+import csv
 import datetime as dt
 import json
 import statistics
@@ -24,7 +25,7 @@ from segbench._version import __version__
 from segbench.board.entry import ENTRY, Cost, Digests, Entry, Latency, Method, Training, read_entry
 from segbench.board.table import Scored, markdown, read_entries
 from segbench.board.write import check_entry, masks_of, predictions_digest, write_entry
-from segbench.catalog.recipes import ClassicalRecipe, classical_recipes
+from segbench.catalog.recipes import ClassicalRecipe, classical_recipes, recipe_files
 from segbench.errors import SegbenchError
 from segbench.masks.prepared import N_FOLDS, PreparedDataset, open_prepared
 from segbench.masks.submission import OUR_MARKER
@@ -34,7 +35,7 @@ from segbench.scoring.evaluate import evaluate
 from segbench.training.canvas import put_image, take_back
 from segbench.training.networks import RunNetwork
 from segbench.training.predict import apply, class_ids, predict_network
-from segbench.training.run_folder import RECIPE, RUN, Run, processor_name, read_run
+from segbench.training.run_folder import LOG, RECIPE, RUN, Run, processor_name, read_run
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "results"
@@ -142,6 +143,7 @@ def trained_entry(
     name = folder.name.removeprefix(f"{dataset.name}-")
     entry_folder = RESULTS / dataset.name / name
     environment = run.environment
+    where = "baselines" if recipe.name in recipe_files() else "docs/lessons"
     what = f"{dataset.name} {'train split' if run.data.fold is None else 'folds'}"
     finish(
         entry_folder,
@@ -152,7 +154,7 @@ def trained_entry(
             title=recipe.title,
             description=recipe.description.strip(),
             reference=recipe.reference,
-            recipe=f"baselines/{recipe.name}.toml",
+            recipe=f"{where}/{recipe.name}.toml",
             commands=(
                 f"{run.command} --out run",
                 f"segbench predict run --dataset {dataset.name}"
@@ -171,7 +173,7 @@ def trained_entry(
             parameters=result.parameters,
             flops=result.flops,
             latencies=_latency(entry_folder, whole, "", measure=measure),
-            training_seconds=result.seconds,
+            training_seconds=_training_seconds(folder),
             training_machine=f"{environment.device}, {environment.threads} threads, shared with "
             f"other work, torch {environment.packages['torch']}",
         ),
@@ -179,6 +181,13 @@ def trained_entry(
     )
     if not (folder / RECIPE).exists():
         raise SegbenchError(f"{folder}: no {RECIPE}")
+
+
+def _training_seconds(folder: Path) -> float:
+    """Epochs times the median epoch: a pause of the machine is no training."""
+    with (folder / LOG).open(encoding="utf-8", newline="") as stream:
+        seconds = [float(line["seconds"]) for line in csv.DictReader(stream)]
+    return round(statistics.median(seconds) * len(seconds), 1)
 
 
 def finish(

@@ -1,6 +1,6 @@
 """Lesson 1: find the lesion. Encoder, decoder, one-hot targets, and why the loss matters.
 
-    python docs/lessons/lesion_segmentation.py            # synthetic-lesions, two minutes on a CPU
+    python docs/lessons/lesion_segmentation.py            # synthetic-lesions, five minutes on a CPU
     python docs/lessons/lesion_segmentation.py --dataset ph2 --epochs 60 --width 16
 
 The course notebook trains a SegNet on PH2 for 30 epochs and looks at pictures. Here the same
