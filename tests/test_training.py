@@ -261,19 +261,30 @@ def test_what_is_no_network_is_refused(place, run):
     assert "not a readable ONNX model" in refusal(place.folder / "broken.onnx")
 
 
-def test_without_torch_the_extra_is_named(place):
+def without_torch(place: Place, *words: object) -> subprocess.CompletedProcess[str]:
     """A real process in which torch cannot be imported."""
     program = (
         "import sys; sys.modules['torch'] = None; sys.argv = ['segbench', *sys.argv[1:]]; "
         "from segbench.commands.app import main; main()"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program, *place.train("never")],
+    return subprocess.run(
+        [sys.executable, "-c", program, *map(str, words)],
         env={**os.environ, **place.env}, capture_output=True, text=True, check=False,
     )  # fmt: skip
+
+
+def test_without_torch_the_extra_is_named(place):
+    done = without_torch(place, *place.train("never"))
     assert done.returncode == 1
     assert "pip install 'segbench[train]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_an_onnx_model_needs_no_torch(place, run):
+    words = ["--dataset", "synthetic-lesions", "--out", place.folder / "no-torch"]
+    done = without_torch(place, "predict", run / "model.onnx", *words)
+    assert done.returncode == 0, done.stderr
+    assert len(list((place.folder / "no-torch").glob("*.png"))) == 24
 
 
 def test_a_dataset_that_is_not_prepared_names_the_command(place, tmp_path):

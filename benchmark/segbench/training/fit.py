@@ -8,10 +8,11 @@ after each epoch.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,24 @@ def fit(
     run = _begin(recipe, dataset, folder, accelerator, recipe_text, fold=fold, command=command)
     if run.result is not None:
         return run
-    _quieten()
+    with _own_settings():
+        return _run(
+            run, dataset, folder, accelerator, devices=place.devices, bar=bar, report=report
+        )
+
+
+def _run(
+    run: Run,
+    dataset: PreparedDataset,
+    folder: Path,
+    accelerator: str,
+    *,
+    devices: int,
+    bar: bool,
+    report: Report,
+) -> Run:
+    """Train what run.json describes, from the checkpoint where there is one."""
+    recipe, fold = run.recipe, run.data.fold
     torch.manual_seed(recipe.train.seed)
     model = make_model(recipe.model, channels=run.channels)
     cache = open_cache(dataset, run.canvas)
@@ -98,7 +116,7 @@ def fit(
         len(train),
         seed=recipe.train.seed,
         per_epoch=recipe.train.samples_per_epoch,
-        processes=place.devices,
+        processes=devices,
     )
     batch = recipe.train.batch
     steps = -(-len(order) // batch) * recipe.train.epochs
@@ -106,7 +124,7 @@ def fit(
     keeper = Keeper(folder, patience=recipe.train.patience, report=report)
     trainer = pl.Trainer(
         accelerator=accelerator,
-        devices=place.devices,
+        devices=devices,
         precision="bf16-mixed" if run.environment.precision == "bf16" else "32-true",
         max_epochs=recipe.train.epochs,
         gradient_clip_val=recipe.optimiser.gradient_clip or None,
@@ -305,9 +323,21 @@ def _device_name(accelerator: str) -> str:
     return files.processor_name() if accelerator == "cpu" else accelerator
 
 
-def _quieten() -> None:
-    """Lightning's greetings and advice; its errors stay."""
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="lightning")
-    warnings.filterwarnings("ignore", message=".*num_workers.*")
+@contextlib.contextmanager
+def _own_settings() -> Generator[None]:
+    """Quiet Lightning's greetings and advice (not its errors); leave torch as it was found."""
+    names = ("lightning.pytorch", "lightning.fabric")
+    levels = {name: logging.getLogger(name).level for name in names}
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    try:
+        for name in names:
+            logging.getLogger(name).setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            warnings.filterwarnings("ignore", message=".*num_workers.*")
+            yield
+    finally:
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
