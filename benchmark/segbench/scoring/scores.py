@@ -2,9 +2,8 @@
 
 Nearly every score is a sum over units (groups of images) turned into a ratio last, so the same
 reduction gives the value (all weights 1) and its bootstrap replicates (resampled weights). The mean
-of the worst tenth weights the images' values in order. The median has no interval: replicates of a
-median take few distinct values, those of single images, and the interval does not keep its level
-(`docs/statistics.md`).
+of the worst tenth weights the images' values in order. The median has no interval: its replicates
+are the values of a few images in the middle (`docs/statistics.md` says more).
 """
 
 from __future__ import annotations
