@@ -40,6 +40,7 @@ peers:
 # the kernels under the address and undefined-behaviour sanitizers
 sanitize: .venv/dev
 	rm -rf build/sanitize && mkdir -p build/sanitize && cp -r benchmark/segbench build/sanitize/
+	cp -r datasets baselines build/sanitize/segbench/
 	$(CC) -std=c11 -O1 -g -fPIC -shared -fsanitize=address,undefined -fno-sanitize-recover=all \
 	  -fno-omit-frame-pointer -o build/sanitize/segbench/kernels/library.so \
 	  benchmark/segbench/kernels/*.c -lm
