@@ -11,6 +11,7 @@ An entry holds no weights and no pictures.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
@@ -113,3 +114,16 @@ def read_entry(folder: Path) -> Entry:
     if entry.name != folder.name:
         raise SegbenchError(f"{path}: name {entry.name!r} in a folder called {folder.name!r}")
     return entry
+
+
+def find_entries(results: Path, *, dataset: str | None = None) -> Iterator[tuple[Path, Entry]]:
+    """Every entry below a results folder, `<dataset>/<entry>/`, with its folder, in order.
+
+    Raises:
+        SegbenchError: An entry breaks the schema, or lies in another dataset's folder.
+    """
+    for path in sorted(results.glob(f"{dataset or '*'}/*/{ENTRY}")):
+        entry = read_entry(path.parent)
+        if entry.dataset != path.parts[-3]:
+            raise SegbenchError(f"{path}: an entry of {entry.dataset} in {path.parts[-3]}/")
+        yield path.parent, entry

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from segbench.board.entry import ENTRY, Entry, Status, read_entry
+from segbench.board.entry import Entry, Status, find_entries
 from segbench.board.rank import Ranking, rank_entries
 from segbench.errors import SegbenchError
 from segbench.scoring.stored import read_scores
@@ -47,15 +47,12 @@ def standings(
     if not results.is_dir():
         raise SegbenchError(f"{results}: no such folder; expected entries, as in `results/`")
     groups: dict[tuple[str, str, Status], dict[str, Entry]] = {}
-    for path in sorted(results.glob(f"{dataset or '*'}/*/{ENTRY}")):
-        entry = read_entry(path.parent)
-        if entry.dataset != path.parts[-3]:
-            raise SegbenchError(f"{path}: an entry of {entry.dataset} in {path.parts[-3]}/")
+    for _, entry in find_entries(results, dataset=dataset):
         selection = entry.split if entry.fold is None else f"fold {entry.fold}"
         key = (f"{entry.dataset}@{entry.dataset_version}", selection or "", entry.status)
         groups.setdefault(key, {})[entry.name] = entry
     if not groups:
-        known = sorted({path.parts[-3] for path in results.glob(f"*/*/{ENTRY}")})
+        known = sorted({entry.dataset for _, entry in find_entries(results)})
         raise SegbenchError(
             f"{results}: no entries{f' of {dataset}' if dataset else ''}; "
             f"there are entries of {', '.join(known) or 'nothing'}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segbench.board.entry import ENTRY, Entry, read_entry
+from segbench.board.entry import Entry, find_entries
 from segbench.errors import SegbenchError
 from segbench.scoring.files import SCORES
 
@@ -47,11 +47,8 @@ class Scored:
 def read_entries(results: Path) -> dict[str, list[Scored]]:
     """All entries below a results folder by dataset, best mean Dice first."""
     found: dict[str, list[Scored]] = {}
-    for path in sorted(results.glob(f"*/*/{ENTRY}")):
-        entry = read_entry(path.parent)
-        if entry.dataset != path.parts[-3]:
-            raise SegbenchError(f"{path}: an entry of {entry.dataset} in {path.parts[-3]}/")
-        scores = json.loads((path.parent / SCORES).read_text(encoding="utf-8"))
+    for folder, entry in find_entries(results):
+        scores = json.loads((folder / SCORES).read_text(encoding="utf-8"))
         found.setdefault(entry.dataset, []).append(Scored(entry, scores))
     for entries in found.values():
         entries.sort(key=lambda s: -s.score("dice", "images")["value"])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from segbench.masks.digests import content_line, digest
 from segbench.masks.labels import LabelClass, foreground
 from segbench.masks.submission import open_submission
 from segbench.scoring.evaluate import Evaluation, evaluate
-from segbench.scoring.files import ROWS, SCORES, scores_json
+from segbench.scoring.files import ROWS, SCORES, replace_folder, scores_json
 from segbench.scoring.tally import Policy, label_maps
 
 Mask = NDArray[np.uint8]
@@ -80,10 +78,8 @@ def write_entry(
         raise SegbenchError(
             f"{folder}: holds {', '.join(foreign[:3])}, which is no part of an entry"
         )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        made.chmod(0o755)
+
+    def fill(made: Path) -> None:
         all_masks = ((item.id, masks(item.id)) for item in evaluation.target.items)
         (made / PREDICTIONS).write_text(
             coco_json(all_masks, evaluation.target.classes), encoding="utf-8"
@@ -91,13 +87,8 @@ def write_entry(
         (made / ENTRY).write_text(_text(entry.model_dump(mode="json")), encoding="utf-8")
         (made / SCORES).write_text(_text(scores_json(evaluation)), encoding="utf-8")
         evaluation.rows().to_parquet(made / ROWS, index=False)
-        if folder.exists():
-            shutil.rmtree(folder)
-        made.rename(folder)
-    except OSError as error:
-        raise SegbenchError(f"{folder}: could not be written ({error})") from error
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
+
+    replace_folder(folder, fill)
 
 
 def check_entry(folder: Path, *, data: Path | None = None) -> Entry:

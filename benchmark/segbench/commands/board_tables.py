@@ -10,6 +10,7 @@ from rich.table import Table
 from segbench.board.standings import Standing
 from segbench.commands.console import console
 from segbench.commands.tables import interval, new_table, shown
+from segbench.scoring.files import json_number
 from segbench.statistics.bootstrap import N_RESAMPLES
 from segbench.statistics.ranking import ALPHA
 
@@ -96,15 +97,15 @@ def standing_json(standing: Standing) -> dict[str, object]:
             {
                 "name": place.name,
                 "tier": place.tier or None,
-                "value": _number(place.score.value),
-                "ci95": [_number(end) for end in place.score.ci95],
+                "value": json_number(place.score.value),
+                "ci95": [json_number(end) for end in place.score.ci95],
                 "signature": place.score.signature,
-                "rank": {name: _number(order[i]) for name, order in orders.items()},
-                "rank_ci95": [_number(end) for end in place.rank_ci95],
-                "rank_probabilities": [_number(p) for p in place.probabilities],
+                "rank": {name: json_number(order[i]) for name, order in orders.items()},
+                "rank_ci95": [json_number(end) for end in place.rank_ci95],
+                "rank_probabilities": [json_number(p) for p in place.probabilities],
                 "wins": place.wins,
                 "p_holm": {
-                    other.name: _number(ranking.p_holm[i, j])
+                    other.name: json_number(ranking.p_holm[i, j])
                     for j, other in enumerate(ranking.places)
                     if i != j
                 },
@@ -112,7 +113,3 @@ def standing_json(standing: Standing) -> dict[str, object]:
             for i, place in enumerate(ranking.places)
         ],
     }
-
-
-def _number(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

@@ -90,6 +90,26 @@ def write_evaluation(
         SegbenchError: The folder holds anything that is not ours, or cannot be written.
     """
     refuse_foreign(folder)
+
+    def fill(made: Path) -> None:
+        text = json.dumps(scores_json(evaluation), indent=1, ensure_ascii=False, allow_nan=False)
+        (made / SCORES).write_text(text + "\n", encoding="utf-8")
+        evaluation.rows().to_parquet(made / ROWS, index=False)
+        extra(made)
+
+    replace_folder(folder, fill)
+
+
+def replace_folder(folder: Path, fill: Callable[[Path], None]) -> None:
+    """Make a folder whole or not at all, in place of the one that is there.
+
+    Args:
+        folder: The folder to make.
+        fill: Writes the files into a folder beside it.
+
+    Raises:
+        SegbenchError: It cannot be written.
+    """
     try:
         folder.absolute().parent.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.absolute().parent))
@@ -97,10 +117,7 @@ def write_evaluation(
         raise SegbenchError(f"{folder}: cannot be written ({error.strerror})") from error
     try:
         made.chmod(0o755)  # mkdtemp makes it private
-        text = json.dumps(scores_json(evaluation), indent=1, ensure_ascii=False, allow_nan=False)
-        (made / SCORES).write_text(text + "\n", encoding="utf-8")
-        evaluation.rows().to_parquet(made / ROWS, index=False)
-        extra(made)
+        fill(made)
         if folder.exists():
             shutil.rmtree(folder)
         made.rename(folder)

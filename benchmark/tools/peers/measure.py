@@ -58,13 +58,14 @@ Other machines give other milliseconds; only the ratios travel.
 
 {tables}
 
-`segbench` from files is the whole of `segbench.evaluate` but the resampling: dataset, submission,
-reference masks (from the cache beside the dataset, which its first use makes), decoding, counts,
-checks, scores. `inflate only` reads and inflates the predictions and does nothing else: what no
-PNG reader with libdeflate can beat. The peers decode the references too; kornia-rs here does not.
-vernier and kornia-rs refuse files of 1 bit. surface-distance measures another boundary (elements
-between pixels). MetricsReloaded is not on PyPI and is not here; surface-distance 0.1 from PyPI
-fails on empty masks with NumPy 2, and there are none.
+`segbench` from files is what `segbench.evaluate` does for the overlap measures, without the surface
+measures and without resampling: dataset, submission, reference masks (from the cache beside the
+dataset, which its first use makes), decoding, counts, checks, scores. `inflate only` reads and
+inflates the predictions and does nothing else: what no PNG reader with libdeflate can beat. The
+peers decode the references too; kornia-rs here does not. vernier and kornia-rs refuse files of 1
+bit. surface-distance measures another boundary (elements between pixels). MetricsReloaded is not on
+PyPI and is not here; surface-distance 0.1 from PyPI fails on empty masks with NumPy 2, and there
+are none.
 """
 
 
