@@ -14,9 +14,9 @@ import json
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from segbench.catalog.strict import Strict, validate
 from segbench.errors import SegbenchError
@@ -25,6 +25,8 @@ ENTRY, PREDICTIONS = "entry.json", "predictions.json"
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s\"'<>]+$")]
 
 Status = Literal["verified", "reported", "published"]
 """`verified`: the maintainers scored these predictions themselves; `reported`: a submitter did, and
@@ -42,13 +44,15 @@ class Cost(Strict):
     """What a method costs; null where it was not measured or does not apply.
 
     `flops` are of the network for one image, without mirror images (a multiplication and an
-    addition count as two); `training_seconds` are on `training_machine`.
+    addition count as two); `training_seconds` and `training_kwh` (energy drawn at the wall or as
+    the device counts it) are on `training_machine`.
     """
 
     parameters: int | None = Field(default=None, ge=0)
     flops: int | None = Field(default=None, ge=0)
     latencies: tuple[Latency, ...] = ()
     training_seconds: float | None = Field(default=None, ge=0)
+    training_kwh: float | None = Field(default=None, gt=0)
     training_machine: str | None = None
 
 
@@ -80,8 +84,32 @@ class Training(Strict):
     seeds: tuple[int, ...] = ()
 
 
+class Links(Strict):
+    """Where the method is described and kept."""
+
+    paper: Url | None = None
+    code: Url | None = None
+
+
+class Published(Strict):
+    """Numbers copied from a paper, with the protocol that they were made under.
+
+    `scores` are by measure, as the source averages them: `{"dice": 0.957, "iou": 0.923}`.
+    """
+
+    source: Text
+    protocol: Text
+    scores: dict[Literal["dice", "iou", "accuracy"], Annotated[float, Field(ge=0, le=1)]] = Field(
+        min_length=1
+    )
+
+
 class Entry(Strict):
-    """A leaderboard entry."""
+    """A leaderboard entry.
+
+    A `published` entry is this file alone: it has `published` and neither digests nor an
+    evaluation of ours. The others have both.
+    """
 
     schema_version: Literal[1] = 1
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
@@ -95,8 +123,27 @@ class Entry(Strict):
     method: Method
     training: Training
     cost: Cost
-    digests: Digests
-    segbench_version: Text
+    digests: Digests | None = None
+    segbench_version: Text | None = None
+    licence: str = ""
+    links: Links = Links()
+    published: Published | None = None
+
+    @model_validator(mode="after")
+    def _matches_its_status(self) -> Self:
+        of_paper = self.status == "published"
+        if of_paper != (self.published is not None):
+            raise ValueError("status `published` and a `published` part go together")
+        if of_paper == (self.digests is not None and self.segbench_version is not None):
+            raise ValueError(
+                "an entry has digests and a segbench_version, a published one has neither"
+            )
+        return self
+
+    @property
+    def selection(self) -> str:
+        """The split or fold that it was scored on."""
+        return (self.split or "") if self.fold is None else f"fold {self.fold}"
 
 
 def read_entry(folder: Path) -> Entry:

@@ -9,7 +9,7 @@ from pathlib import Path
 from segbench.board.entry import Entry, Status, find_entries
 from segbench.board.rank import Ranking, rank_entries
 from segbench.errors import SegbenchError
-from segbench.scoring.stored import read_scores
+from segbench.scoring.stored import Stored, read_scores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,8 +19,9 @@ class Standing:
     Attributes:
         dataset: Name and version.
         selection: The split or fold.
-        status: `verified`, `reported` or `published`; the three are never ranked together.
-        entries: By name.
+        status: `verified` or `reported`; the two are never ranked together.
+        entries: By name, in order.
+        scores: Of each entry, its rows and scores as they were stored.
         ranking: Of them.
     """
 
@@ -28,6 +29,7 @@ class Standing:
     selection: str
     status: Status
     entries: Mapping[str, Entry]
+    scores: Mapping[str, Stored]
     ranking: Ranking
 
 
@@ -48,9 +50,9 @@ def standings(
         raise SegbenchError(f"{results}: no such folder; expected entries, as in `results/`")
     groups: dict[tuple[str, str, Status], dict[str, Entry]] = {}
     for _, entry in find_entries(results, dataset=dataset):
-        selection = entry.split if entry.fold is None else f"fold {entry.fold}"
-        key = (f"{entry.dataset}@{entry.dataset_version}", selection or "", entry.status)
-        groups.setdefault(key, {})[entry.name] = entry
+        if entry.status != "published":
+            key = (f"{entry.dataset}@{entry.dataset_version}", entry.selection, entry.status)
+            groups.setdefault(key, {})[entry.name] = entry
     if not groups:
         known = sorted({entry.dataset for _, entry in find_entries(results)})
         raise SegbenchError(
@@ -58,14 +60,20 @@ def standings(
             f"there are entries of {', '.join(known) or 'nothing'}"
         )
     return tuple(
-        Standing(
-            dataset=name,
-            selection=selection,
-            status=status,
-            entries=entries,
-            ranking=rank_entries(
-                {e: read_scores(results / entries[e].dataset / e) for e in entries}, measure
-            ),
-        )
-        for (name, selection, status), entries in groups.items()
+        _standing(results, key, entries, measure=measure) for key, entries in groups.items()
+    )
+
+
+def _standing(
+    results: Path, key: tuple[str, str, Status], entries: dict[str, Entry], *, measure: str
+) -> Standing:
+    dataset, selection, status = key
+    scores = {name: read_scores(results / e.dataset / name) for name, e in entries.items()}
+    return Standing(
+        dataset=dataset,
+        selection=selection,
+        status=status,
+        entries=entries,
+        scores=scores,
+        ranking=rank_entries(scores, measure),
     )

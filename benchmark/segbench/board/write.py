@@ -98,6 +98,8 @@ def check_entry(folder: Path, *, data: Path | None = None) -> Entry:
         SegbenchError: The predictions, the scores or a digest are not those that it claims.
     """
     entry = read_entry(folder)
+    if entry.digests is None:
+        raise SegbenchError(f"{folder}: copied from a paper; there is nothing to score again")
     path = folder / PREDICTIONS
     result = evaluate(
         path, dataset=entry.dataset, split=entry.split or "test", fold=entry.fold, data=data
