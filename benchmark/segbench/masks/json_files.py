@@ -16,7 +16,6 @@ from segbench.errors import SegbenchError
 
 MAX_JSON_BYTES: Final = 2**28
 _MAX_INTEGER: Final = 2**63
-_MAX_DEPTH: Final = 64
 
 
 def read_regular(path: Path, *, max_bytes: int) -> bytes:
@@ -46,7 +45,7 @@ def read_json(path: Path, *, max_bytes: int = MAX_JSON_BYTES) -> Any:  # noqa: A
     try:
         return parse_json(read_regular(path, max_bytes=max_bytes).decode("utf-8"))
     except ValueError as error:
-        raise SegbenchError(f"{path}: unreadable ({error})") from error
+        raise SegbenchError(f"{path}: not readable as JSON ({error})") from error
 
 
 def parse_json(text: str) -> Any:  # noqa: ANN401  any JSON
@@ -64,7 +63,7 @@ def parse_json(text: str) -> Any:  # noqa: ANN401  any JSON
             parse_int=_integer,
         )
     except RecursionError:
-        raise ValueError(f"nested deeper than {_MAX_DEPTH}") from None
+        raise ValueError("nested too deeply") from None
     return value
 
 
