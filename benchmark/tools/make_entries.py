@@ -24,7 +24,8 @@ import numpy as np
 from segbench._version import __version__
 from segbench.board.entry import ENTRY, Cost, Digests, Entry, Latency, Method, Training, read_entry
 from segbench.board.table import Scored, markdown, read_entries
-from segbench.board.write import check_entry, masks_of, predictions_digest, write_entry
+from segbench.board.verify import verify_entry
+from segbench.board.write import masks_of, predictions_digest, write_entry
 from segbench.catalog.recipes import ClassicalRecipe, classical_recipes, recipe_files
 from segbench.errors import SegbenchError
 from segbench.masks.prepared import N_FOLDS, PreparedDataset, open_prepared
@@ -226,7 +227,7 @@ def finish(
         segbench_version=__version__,
     )
     write_entry(entry, result, read, folder)
-    check_entry(folder, data=data)
+    verify_entry(folder, data=data).problems.raise_if_any(f"{folder}: does not hold what it claims")
     dice = result.score("dice")
     print(
         f"{dataset.name} {folder.name}: Dice {dice.value:.4f} {dice.ci95[0]:.3f}-{dice.ci95[1]:.3f}"

@@ -218,16 +218,48 @@ def read_entry(folder: Path) -> Entry:
     return entry
 
 
-def find_entries(results: Path, *, dataset: str | None = None) -> Iterator[tuple[Path, Entry]]:
+def find_entries(
+    results: Path, *, dataset: str | None = None, faulty: Literal["error", "skip"] = "error"
+) -> Iterator[tuple[Path, Entry]]:
     """Every entry below a results folder, `<dataset>/<entry>/`, with its folder, in order.
 
+    Args:
+        results: The folder.
+        dataset: Only the entries of this one.
+        faulty: What to do with an entry that breaks the schema or lies in another dataset's folder.
+
     Raises:
-        SegbenchError: An entry breaks the schema, or lies in another dataset's folder.
+        SegbenchError: An entry is faulty.
     """
     for path in sorted(results.glob(f"{dataset or '*'}/*/{ENTRY}")):
         if path.parent.name.startswith("."):  # one that is being written
             continue
-        entry = read_entry(path.parent)
-        if entry.dataset != path.parts[-3]:
-            raise SegbenchError(f"{path}: an entry of {entry.dataset} in {path.parts[-3]}/")
+        try:
+            entry = _in_place(path)
+        except SegbenchError:
+            if faulty == "error":
+                raise
+            continue
         yield path.parent, entry
+
+
+def _in_place(path: Path) -> Entry:
+    entry = read_entry(path.parent)
+    if entry.dataset != path.parts[-3]:
+        raise SegbenchError(f"{path}: an entry of {entry.dataset} in {path.parts[-3]}/")
+    return entry
+
+
+def find_twin(results: Path, entry: Entry) -> tuple[Path, Entry] | None:
+    """Another entry of the same dataset that is made of the same masks, with its folder.
+
+    The digest is of decoded masks, so versions of segbench and of the dataset play no part. Faulty
+    entries are passed over: one must not keep others out.
+    """
+    if entry.digests is None:
+        return None
+    for folder, other in find_entries(results, dataset=entry.dataset, faulty="skip"):
+        same = other.digests is not None and other.digests.predictions == entry.digests.predictions
+        if same and other.name != entry.name:
+            return folder, other
+    return None

@@ -23,8 +23,12 @@ from segbench.commands import (
     new_dataset,
     predict,
     prepare,
+    rescore,
+    submit,
     train,
+    verify,
 )
+from segbench.commands.console import note
 from segbench.errors import SegbenchError
 
 app = typer.Typer(
@@ -42,6 +46,9 @@ app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("leaderboard")(leaderboard.leaderboard)
+app.command("submit")(submit.submit)
+app.command("verify")(verify.verify)
+app.command("rescore")(rescore.rescore)
 app.command("demo")(demo.demo)
 app.add_typer(datasets.app, name="datasets")
 app.command("check")(check.check)
@@ -71,7 +78,7 @@ def main() -> None:
     try:
         app()
     except SegbenchError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201  the command line speaks
+        note(f"error: {error}")
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted; nothing half-made was left", file=sys.stderr)  # noqa: T201
