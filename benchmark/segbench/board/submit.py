@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,7 @@ def draft_entry(
     name: str,
     dataset: str,
     results: Path,
+    replace: bool = False,
     fold: int | None = None,
     data: Path | None = None,
     by: Sequence[str] | None = None,
@@ -75,6 +77,7 @@ def draft_entry(
         name: Of the entry and its folder.
         dataset: A prepared dataset.
         results: The folder of entries.
+        replace: An entry of that name is no reason to refuse.
         fold: The fold that was tested, in place of the test split.
         data: Where prepared datasets live.
         by: Columns for subgroups; by default those with 2 to 12 values.
@@ -88,6 +91,7 @@ def draft_entry(
         SegbenchError: Predictions or name are refused, or the same masks are an entry already.
     """
     policy = policy or Policy()
+    refuse_taken(results / dataset / name, replace=replace)  # before the work, not after it
     if policy.missing != "error":
         raise SegbenchError("an entry has a prediction for every sample; --missing is no option")
     prepared = open_prepared(dataset, data=data_folder(data))
@@ -162,15 +166,31 @@ def write_draft(draft: Draft, *, replace: bool = False) -> None:
             written; nothing is left then.
     """
     folder = draft.folder
-    if replace and folder.exists():
-        read_entry(folder)
-        refuse_foreign(folder)
+    refuse_taken(folder, replace=replace)
 
     def fill(made: Path) -> None:
         fill_entry(made, draft.entry, draft.evaluation, draft.predictions)
 
     results = folder.parents[1]
     place_folder(folder, fill, check=lambda: refuse_twin(results, draft.entry), replace=replace)
+
+
+def refuse_taken(folder: Path, *, replace: bool) -> None:
+    """Refuse the place of another entry, or of anything else.
+
+    Args:
+        folder: Where an entry is to be written.
+        replace: It may take the place of a sound entry of the same name.
+
+    Raises:
+        SegbenchError: It is taken.
+    """
+    if not os.path.lexists(folder):
+        return
+    if not replace:
+        raise SegbenchError(f"{folder}: exists; choose another name, or take its place: --replace")
+    read_entry(folder)
+    refuse_foreign(folder)
 
 
 def refuse_twin(results: Path, entry: Entry) -> None:

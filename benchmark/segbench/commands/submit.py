@@ -107,6 +107,7 @@ def submit(
             name=name,
             dataset=dataset,
             results=results,
+            replace=replace,
             fold=fold,
             data=data,
             by=by,
@@ -124,7 +125,7 @@ def submit(
     for line in draft.notes:
         note(f"note: {line}")
     if not json:
-        show_draft(draft)
+        show_draft(draft, whole=dry_run)
     if not dry_run:
         write_draft(draft, replace=replace)
     if json:
@@ -132,4 +133,4 @@ def submit(
     elif dry_run:
         say(f"nothing was written (--dry-run); without it: {draft.folder}")
     else:
-        show_next(draft)
+        show_next(draft, data)

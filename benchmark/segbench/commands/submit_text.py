@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from segbench.board.entry import ENTRY
 from segbench.board.submit import Draft
 from segbench.board.write import entry_json
 from segbench.commands.console import say
@@ -12,12 +14,13 @@ from segbench.scoring.files import json_number
 SHOWN = (("dice", "images"), ("iou", "images"), ("dice", "dataset"), ("hd95", "images"))
 
 
-def show_draft(draft: Draft) -> None:
-    """The entry and its main scores."""
-    result, entry = draft.evaluation, draft.entry
+def show_draft(draft: Draft, *, whole: bool) -> None:
+    """The main scores; `whole` shows entry.json before them."""
+    result = draft.evaluation
     target = result.target
-    say(entry_json(entry).rstrip())
-    say()
+    if whole:
+        say(f"{draft.folder / ENTRY}:")
+        say(entry_json(draft.entry))
     say(
         f"{target.name}@{target.version} {target.selection} - {len(result.table)} images in "
         f"{result.table.n_groups} groups, class {result.main_label}"
@@ -27,13 +30,14 @@ def show_draft(draft: Draft) -> None:
         say(f"  {score['title']:<60} {score['value']:.4f}  [{low:.4f}, {high:.4f}]")
 
 
-def show_next(draft: Draft) -> None:
+def show_next(draft: Draft, data: Path | None) -> None:
     """What was made, and how it comes to the leaderboard."""
     folder = draft.folder
+    where = f" --data {data}" if data else ""
     n = len(draft.evaluation.table)
     say(f"made: {folder}: entry.json, predictions.json ({n} masks), rows.parquet, scores.json")
     say("next, in the checkout of segbench:")
-    say(f"  segbench verify {folder}")
+    say(f"  segbench verify {folder}{where}")
     say(f"  git switch -c {draft.entry.dataset}-{draft.entry.name}")
     say(f"  git add {folder}")
     say(f'  git commit -m "Entry {draft.entry.dataset}/{draft.entry.name}"')
