@@ -49,7 +49,10 @@ def changed_entries(results: Path, since: str) -> Changes:
     listed = _git(top, "diff", "--name-status", "--no-renames", "-z", base, "--", str(inside))
     problems, folders = Problems(), dict[Path, None]()
     fields = listed.split("\0")[:-1]
-    for status, name in zip(fields[::2], fields[1::2], strict=True):
+    new = _git(top, "ls-files", "--others", "--exclude-standard", "-z", "--", str(inside))
+    changed = [*zip(fields[::2], fields[1::2], strict=True)]
+    changed += [("A", name) for name in new.split("\0")[:-1]]
+    for status, name in changed:
         parts = Path(name).relative_to(inside).parts
         if len(parts) < _DEPTH:
             continue  # the rendered board, which is made from the entries

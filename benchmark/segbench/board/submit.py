@@ -154,9 +154,6 @@ def draft_entry(
 def write_draft(draft: Draft, *, replace: bool = False) -> None:
     """Write an entry's folder, whole or not at all.
 
-    Two submissions at the same moment: of one name the first is kept and the other refused, and so
-    it is with the same masks under two names.
-
     Args:
         draft: The entry.
         replace: Take the place of the entry of that name.
@@ -165,14 +162,33 @@ def write_draft(draft: Draft, *, replace: bool = False) -> None:
         SegbenchError: There is an entry of that name or with these masks, or the folder cannot be
             written; nothing is left then.
     """
-    folder = draft.folder
-    refuse_taken(folder, replace=replace)
 
     def fill(made: Path) -> None:
         fill_entry(made, draft.entry, draft.evaluation, draft.predictions)
 
-    results = folder.parents[1]
-    place_folder(folder, fill, check=lambda: refuse_twin(results, draft.entry), replace=replace)
+    place_entry(draft.folder, draft.entry, fill, replace=replace)
+
+
+def place_entry(
+    folder: Path, entry: Entry, fill: Callable[[Path], None], *, replace: bool = False
+) -> None:
+    """Make an entry's folder while others may do the same.
+
+    Of two submissions of one name at the same moment the first is kept and the other refused, and
+    so it is with the same masks under two names.
+
+    Args:
+        folder: `results/<dataset>/<entry>`.
+        entry: What it will be.
+        fill: Writes the files.
+        replace: Take the place of the entry of that name.
+
+    Raises:
+        SegbenchError: As `write_draft`.
+    """
+    refuse_taken(folder, replace=replace)
+    results = folder.absolute().parents[1]
+    place_folder(folder, fill, check=lambda: refuse_twin(results, entry), replace=replace)
 
 
 def refuse_taken(folder: Path, *, replace: bool) -> None:
