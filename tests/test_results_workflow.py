@@ -26,7 +26,8 @@ def test_it_holds_no_secret_and_may_write_nothing():
     assert list(on) == ["pull_request"]  # never pull_request_target, which has secrets
     assert CONTENT["permissions"] == {"contents": "read"}
     assert "permissions" not in JOB
-    assert "secrets" not in TEXT
+    assert "secrets." not in TEXT
+    assert "secrets[" not in TEXT
     assert "timeout-minutes" in JOB
 
 
