@@ -40,7 +40,7 @@ def available() -> bool:
     return native.library() is not None
 
 
-def joint_pairs(reference: Bytes, prediction: Bytes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def joint_pairs(reference: Bytes, prediction: Bytes) -> NDArray[np.int64]:
     """Count the pixels of each pair (reference value, predicted value) that occurs.
 
     Args:
@@ -48,7 +48,7 @@ def joint_pairs(reference: Bytes, prediction: Bytes) -> tuple[NDArray[np.int64],
         prediction: The same shape, uint8.
 
     Returns:
-        The pairs as `reference << 8 | prediction`, rising, int64; and their pixels, int64.
+        (2, P) int64: the pairs as `reference << 8 | prediction`, rising; and their pixels.
 
     Raises:
         ValueError: The shapes or dtypes differ from the above.

@@ -76,17 +76,14 @@ class _Scratch(threading.local):
 
     def __init__(self) -> None:
         self.table = np.zeros(1 << 16, dtype=np.int64)
-        self.pairs = np.empty(1 << 16, dtype=np.int64)
-        self.pixels = np.empty(1 << 16, dtype=np.int64)
-        self.addresses = (_address(self.table), _address(self.pairs), _address(self.pixels))
+        self.counted = np.empty((2, 1 << 16), dtype=np.int64)
+        self.addresses = [_address(row) for row in (self.table, *self.counted)]
 
 
-def joint_pairs(
-    a: NDArray[np.uint8], b: NDArray[np.uint8]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def joint_pairs(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.int64]:
     """See `segbench.kernels.joint_pairs`."""
     n = _loaded().segbench_joint_pairs(_address(a), _address(b), a.size, *_scratch.addresses)
-    return _scratch.pairs[:n].copy(), _scratch.pixels[:n].copy()
+    return _scratch.counted[:, :n].copy()
 
 
 def distances(

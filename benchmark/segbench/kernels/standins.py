@@ -10,13 +10,11 @@ from segbench.kernels.native import unknown_filter
 NONE, SUB, UP, AVERAGE, PAETH = range(5)
 
 
-def joint_pairs(
-    a: NDArray[np.uint8], b: NDArray[np.uint8]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def joint_pairs(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.int64]:
     """See `segbench.kernels.joint_pairs`."""
     counts = np.bincount((a.ravel().astype(np.uint16) << 8) | b.ravel())
     pairs = np.flatnonzero(counts)
-    return pairs.astype(np.int64, copy=False), counts[pairs].astype(np.int64, copy=False)
+    return np.stack([pairs, counts[pairs]]).astype(np.int64, copy=False)
 
 
 def distances(

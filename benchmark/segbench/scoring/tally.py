@@ -233,15 +233,15 @@ class _Counting:
         reference = item.read()
         decoded = self.decode(item)
         codes = resize_nearest(decoded.codes, item.size)
-        pairs, pixels = joint_pairs(reference, codes)
-        if unknown := {pair >> 8 for pair in pairs.tolist()} - known:
+        pairs = joint_pairs(reference, codes)
+        if unknown := {pair >> 8 for pair in pairs[0].tolist()} - known:
             raise SegbenchError(
                 f"{item.id}: the reference holds {', '.join(map(str, sorted(unknown)[:5]))}, which "
                 f"is no class of {self.target.name}; check it with `segbench check`"
             )
         line = "" if self.target.digest else content_line(item.id, None, reference)
         resized = decoded.size != item.size
-        joint = _Joint(np.stack([pairs, pixels]), decoded.kind, decoded.values, resized, line)
+        joint = _Joint(pairs, decoded.kind, decoded.values, resized, line)
         reading = self._reading_of(joint, item.id) if self.boundaries is not None else None
         if reading is None:
             return joint
