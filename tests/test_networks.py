@@ -34,7 +34,7 @@ from segbench.training.losses import make_loss, probabilities
 from segbench.training.models import make_model
 from segbench.training.module import dice
 from segbench.training.networks import OnnxNetwork, OnnxOptions
-from segbench.training.predict import apply
+from segbench.training.predict import apply, largest_components
 from segbench.training.run_folder import ClassInfo, DataInfo, Environment, Run
 from segbench.training.segnet import max_pool, max_unpool
 from segbench.training.weights import count_flops, load_weights, save_weights
@@ -439,6 +439,30 @@ def test_mirror_images_are_averaged():
     found = apply(Corner(), np.zeros((1, 3, 4, 6), np.float32), tta=True)[0, 0]  # type: ignore[arg-type]
     assert found.sum() == 1
     assert {tuple(p) for p in np.argwhere(found == 0.25)} == {(0, 0), (0, 5), (3, 0), (3, 5)}
+
+
+def test_only_the_largest_region_of_each_object_class_is_kept():
+    classes = [
+        LabelClass(id=i, name=name, color=(0, 0, i))
+        for i, name in enumerate(["background", "arm", "leg"])
+    ]
+    ids = np.array(
+        [
+            [1, 1, 0, 2, 0],
+            [0, 0, 1, 2, 2],  # touches the first 1s at a corner only
+            [1, 0, 0, 0, 0],
+            [1, 1, 0, 0, 2],
+        ],
+        np.uint8,
+    )
+    found = largest_components(ids, classes)
+    assert found.tolist() == [
+        [0, 0, 0, 2, 0],
+        [0, 0, 0, 2, 2],
+        [1, 0, 0, 0, 0],
+        [1, 1, 0, 0, 0],
+    ]
+    assert not largest_components(np.zeros((3, 3), np.uint8), classes).any()
 
 
 def test_weights_come_back_and_damage_is_named(tmp_path):

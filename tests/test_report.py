@@ -24,7 +24,7 @@ from segbench.report.page import render, write_report
 from segbench.report.pictures import Overlay, class_colours, overlay_figure, picture
 from segbench.scoring.evaluate import Evaluation, evaluate, score_target
 from segbench.scoring.tally import Policy
-from segbench.scoring.target import Item, Target
+from segbench.scoring.target import BareItem, Target
 
 SCRIPT = "<script>alert(1)</script>"
 ATTRIBUTE = '"><img src=x onerror=alert(1)>'
@@ -82,7 +82,7 @@ def disc(shift=0, radius=14, size=(32, 64)):
 def target_of(masks, classes, *, images=True, columns=None, **changes):
     photo = np.full((32, 64, 3), 120, dtype=np.uint8)
     items = tuple(
-        Item(
+        BareItem(
             id=name,
             group=name,
             columns={"split": "test", "width": 48, **(columns or {})},

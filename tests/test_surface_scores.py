@@ -17,7 +17,7 @@ from segbench import surface
 from segbench.masks.labels import LabelClass
 from segbench.masks.submission import Arrays
 from segbench.scoring.evaluate import score_target
-from segbench.scoring.target import Item, Target
+from segbench.scoring.target import BareItem, Target
 
 GOLDEN = Path(__file__).parent / "golden" / "ph2_otsu_surface.json"
 SIZE = (40, 60)
@@ -133,7 +133,7 @@ def test_a_missing_prediction_has_the_worst_distance_under_every_rule(rule):
 
 def target_of(masks: dict[str, np.ndarray], classes) -> Target:
     items = tuple(
-        Item(id=name, group=name, columns={}, size=mask.shape, read=lambda mask=mask: mask)
+        BareItem(id=name, group=name, columns={}, size=mask.shape, read=lambda mask=mask: mask)
         for name, mask in masks.items()
     )
     return Target("t", "1", "test", None, "0123456789abcdef", classes, items)

@@ -17,6 +17,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.numpy import load_file
+from scipy import ndimage
 from typer.testing import CliRunner
 
 from segbench.commands.app import app
@@ -246,6 +247,16 @@ def test_probabilities_with_mirror_images(place, run):
     ran = place.call("evaluate", "--predictions", out, "--dataset", "synthetic-lesions")
     assert ran.code == 0, ran.err
     assert "read as probabilities" in ran.out
+
+
+def test_largest_component_is_an_option_and_stands_in_the_marker(place, run):
+    ran = predicted(place, run, "one", "--largest-component", "--no-tta")
+    assert ran.code == 0, ran.err
+    marker = json.loads((place.folder / "one" / "segbench.json").read_text())
+    assert marker["largest_component"] is True
+    assert marker["tta"] is False
+    for path in (place.folder / "one").glob("*.png"):
+        assert ndimage.label(np.asarray(Image.open(path)))[1] <= 1
 
 
 def test_what_is_no_network_is_refused(place, run):

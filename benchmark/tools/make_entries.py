@@ -132,13 +132,14 @@ def trained_entry(
     network = RunNetwork(folder, device="cpu")
     out = masks / folder.name
     marker = _marker(out)
-    if (marker.get("weights_sha256"), marker.get("tta")) != (result.weights_sha256, network.tta):
+    asked = {"weights_sha256": result.weights_sha256, **network.predict.model_dump()}
+    if {key: marker.get(key, False) for key in asked} != asked:
         predict_network(network, dataset, out, fold=run.data.fold)
     image = dataset.read_image(dataset.select("test")[0])
 
     def whole() -> None:
         small = put_image(image, run.canvas).transpose(2, 0, 1)[np.newaxis] / np.float32(255)
-        found = apply(network, small.astype(np.float32), tta=network.tta)[0]
+        found = apply(network, small.astype(np.float32), tta=network.predict.tta)[0]
         class_ids(take_back(found, image.shape[:2], run.canvas), dataset.classes)
 
     name = folder.name.removeprefix(f"{dataset.name}-")
@@ -162,7 +163,7 @@ def trained_entry(
                 + ("" if run.data.fold is None else f" --fold {run.data.fold}")
                 + " --out masks",
             ),
-            tta=network.tta,
+            tta=network.predict.tta,
         ),
         training=Training(
             data=f"{what}: {run.data.n_train} images ({run.data.n_val} to choose the epoch); all "

@@ -125,9 +125,14 @@ class TrainTable(Strict):
 
 
 class PredictTable(Strict):
-    """How masks are made of the trained network; `tta` averages over the four mirror images."""
+    """How masks are made of the trained network.
+
+    `tta` averages over the four mirror images; `largest_component` keeps of every object class its
+    largest connected region, for data where a picture shows one object.
+    """
 
     tta: bool = False
+    largest_component: bool = False
 
 
 class TrainedRecipe(Strict):

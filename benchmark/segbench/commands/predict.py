@@ -44,6 +44,13 @@ def predict(
         bool | None,
         typer.Option("--tta/--no-tta", help="Average over mirror images (else as the recipe)."),
     ] = None,
+    largest_component: Annotated[
+        bool | None,
+        typer.Option(
+            "--largest-component/--no-largest-component",
+            help="Keep the largest region of every object class (else as the recipe).",
+        ),
+    ] = None,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Write .npz probabilities, not masks.")
     ] = False,
@@ -89,7 +96,9 @@ def predict(
                 out,
                 split=split,
                 fold=fold,
-                options=Options(tta=tta, probabilities=probabilities),
+                options=Options(
+                    tta=tta, largest_component=largest_component, probabilities=probabilities
+                ),
                 progress=lambda done, of: update(name, done, of),
             )
         else:
@@ -102,9 +111,10 @@ def predict(
                     f"{followed.name} has to be trained first: `segbench train {what} --dataset "
                     f"{dataset} --out RUN`, then `segbench predict RUN`"
                 )
-            if tta or probabilities:
+            if tta or largest_component or probabilities:
                 raise SegbenchError(
-                    f"{followed.name} is a classical method: no --tta, no --probabilities"
+                    f"{followed.name} is a classical method: no --tta, --largest-component or "
+                    f"--probabilities"
                 )
             title, name = followed.title, followed.name
             n = predict(

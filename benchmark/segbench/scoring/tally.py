@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from segbench.confusion import Counts, worst_counts, worst_map
 from segbench.errors import Problems, SegbenchError
-from segbench.kernels import joint_pairs
+from segbench.kernels import joint_pairs, joint_pairs_of_runs
 from segbench.masks.decode import Decoded, Kind, MaskFileError, Size, Value
 from segbench.masks.digests import content_line, digest
 from segbench.masks.forms import Form, Reading, Seen, decide
 from segbench.masks.labels import IGNORE_ID
+from segbench.masks.runs import Runs, as_mask
 from segbench.masks.submission import Submission
 from segbench.scoring.boundaries import BoundaryMeasures
 from segbench.scoring.target import Item, Target
@@ -63,12 +64,12 @@ class Tally:
 class _Joint:
     """One sample's pairs (reference value, prediction code) with their pixels.
 
-    `surface` are the raw values of boundaries (M, K) if the file's own form is the submission's:
-    if the values of its codes stand for the classes `assumed`.
+    `pairs` is (2, P): the pairs over their pixels, one array to spare memory. `surface` are the raw
+    values of boundaries (M, K) if the file's own form is the submission's: if the values of its
+    codes stand for the classes `assumed`.
     """
 
-    pairs: NDArray[np.intp]
-    pixels: NDArray[np.int64]
+    pairs: NDArray[np.int64]
     kind: Kind
     values: tuple[Value, ...]
     resized: bool
@@ -78,8 +79,8 @@ class _Joint:
 
     def show(self, seen: Seen, identifier: str) -> None:
         """Tell which values occur, at valid pixels and at ignored ones."""
-        valid = (self.pairs >> 8 != IGNORE_ID).tolist()
-        at = [self.values[code] for code in (self.pairs & 255).tolist()]
+        valid = (self.pairs[0] >> 8 != IGNORE_ID).tolist()
+        at = [self.values[code] for code in (self.pairs[0] & 255).tolist()]
         seen.add(
             identifier,
             self.kind,
@@ -91,7 +92,7 @@ class _Joint:
     @property
     def codes(self) -> list[int]:
         """The prediction's codes that occur."""
-        return sorted({int(pair) & 255 for pair in self.pairs})
+        return sorted({int(pair) & 255 for pair in self.pairs[0]})
 
     def classes(self, reading: Reading) -> tuple[int | None, ...]:
         """The class that each of the codes stands for; None: none of them."""
@@ -143,8 +144,8 @@ def tally(
             continue
         joint = joints[item.id]
         lines.append(joint.line)
-        for pair, pixels in zip(joint.pairs, joint.pixels, strict=True):
-            row, code = divmod(int(pair), IGNORE_ID + 1)
+        for pair, pixels in joint.pairs.T.tolist():
+            row, code = divmod(pair, IGNORE_ID + 1)
             if row != IGNORE_ID:
                 matrices[i, class_index[row], column[joint.values[code]]] += pixels
     surface: Mapping[str, Floats] = {}
@@ -158,9 +159,10 @@ def tally(
             missing=missing,
             has_pixels=matrices.sum(axis=(1, 2)) > 0,
         )
+    counts = _with_missing(matrices, missing, worst_counts)
     return Tally(
-        counts=_with_missing(matrices, missing, worst_counts),
-        map_counts=_with_missing(matrices, missing, worst_map),
+        counts=counts,
+        map_counts=_with_missing(matrices, missing, worst_map) if missing.any() else counts,
         missing=missing,
         reading=reading,
         n_resized=sum(joint.resized for joint in joints.values()),
@@ -175,6 +177,8 @@ def _with_missing(
     worst: Callable[[NDArray[np.int64]], Counts],
 ) -> Counts:
     counts = Counts.of(matrices)
+    if not missing.any():
+        return counts
     replaced = worst(matrices.sum(axis=2))
     chosen = missing[:, np.newaxis]
     return Counts(*(np.where(chosen, w, c) for w, c in zip(replaced, counts, strict=True)))
@@ -227,25 +231,27 @@ class _Counting:
 
     def __call__(self, item: Item) -> _Joint:
         known = {label.id for label in self.target.classes} | {IGNORE_ID}
-        reference = item.read()
         decoded = self.decode(item)
         codes = resize_nearest(decoded.codes, item.size)
-        pairs, pixels = joint_pairs(reference, codes)
-        if unknown := {pair >> 8 for pair in pairs.tolist()} - known:
+        reference = item.runs() or item.read()
+        if isinstance(reference, Runs):
+            pairs = joint_pairs_of_runs(reference.values, reference.ends, codes)
+        else:
+            pairs = joint_pairs(reference, codes)
+        if unknown := {pair >> 8 for pair in pairs[0].tolist()} - known:
             raise SegbenchError(
                 f"{item.id}: the reference holds {', '.join(map(str, sorted(unknown)[:5]))}, which "
                 f"is no class of {self.target.name}; check it with `segbench check`"
             )
-        line = "" if self.target.digest else content_line(item.id, None, reference)
+        line = "" if self.target.digest else content_line(item.id, None, as_mask(reference))
         resized = decoded.size != item.size
-        joint = _Joint(pairs, pixels, decoded.kind, decoded.values, resized, line)
+        joint = _Joint(pairs, decoded.kind, decoded.values, resized, line)
         reading = self._reading_of(joint, item.id) if self.boundaries is not None else None
         if reading is None:
             return joint
         assumed = joint.classes(reading)
-        return replace(
-            joint, assumed=assumed, surface=self._surface(reference, codes, joint.codes, assumed)
-        )
+        surface = self._surface(as_mask(reference), codes, joint.codes, assumed)
+        return replace(joint, assumed=assumed, surface=surface)
 
     def decode(self, item: Item) -> Decoded:
         any_size = self.policy.resize == "nearest"

@@ -7,15 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segbench.errors import Problems, SegbenchError
-from segbench.masks.cache import mask_reader
+from segbench.masks.cache import MaskReader, mask_reader
 from segbench.masks.decode import Kind, MaskFileError
 from segbench.masks.labels import IGNORE_ID, LabelClass
 from segbench.masks.prepared import PreparedDataset, Row, prepared_datasets, selection_name
+from segbench.masks.runs import Runs
 from segbench.masks.submission import Arrays, Files, Submission, open_submission
 
 Mask = NDArray[np.uint8]
@@ -24,9 +26,46 @@ BINARY_NAMES = ("background", "object")
 _COLOURS = ((0, 0, 0), (255, 255, 255), (230, 159, 0), (86, 180, 233), (0, 158, 115))
 
 
+class Item(Protocol):
+    """One sample to score."""
+
+    @property
+    def id(self) -> str:
+        """Of the sample."""
+        ...
+
+    @property
+    def group(self) -> str:
+        """What it is resampled with."""
+        ...
+
+    @property
+    def columns(self) -> Mapping[str, object]:
+        """What the dataset says of it."""
+        ...
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        ...
+
+    def read(self) -> Mask:
+        """Its reference, HxW uint8 class ids (255 = ignore)."""
+        ...
+
+    def runs(self) -> Runs | None:
+        """Its reference as runs, where they are at hand: they are faster to count."""
+        ...
+
+    @property
+    def read_image(self) -> Callable[[], Mask] | None:
+        """Gives its image, HxWx3 uint8 RGB; None where there is none."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
-class Item:
-    """One sample to score: `read` gives its reference, HxW uint8 class ids (255 = ignore)."""
+class BareItem:
+    """A sample of bare references."""
 
     id: str
     group: str
@@ -34,6 +73,56 @@ class Item:
     size: tuple[int, int]
     read: Callable[[], Mask]
     read_image: Callable[[], Mask] | None = None
+
+    def runs(self) -> None:
+        """There are none."""
+
+
+class PreparedItem:
+    """A row of a prepared dataset; a view, because a million of them should fit in memory."""
+
+    __slots__ = ("_i", "_read_image", "_read_mask", "_row")
+
+    def __init__(
+        self,
+        row: Row,
+        i: int,
+        read_mask: MaskReader,
+        read_image: Callable[[Row], Mask],
+    ) -> None:
+        self._row, self._i, self._read_mask, self._read_image = row, i, read_mask, read_image
+
+    @property
+    def id(self) -> str:
+        """Of the sample."""
+        return self._row.id
+
+    @property
+    def group(self) -> str:
+        """What it is resampled with."""
+        return self._row.group
+
+    @property
+    def columns(self) -> Mapping[str, object]:
+        """Its line of samples.csv."""
+        return _Columns(self._row)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self._row.size
+
+    def read(self) -> Mask:
+        """Its reference mask."""
+        return self._read_mask(self._i)
+
+    def runs(self) -> Runs | None:
+        """Its reference mask as runs."""
+        return self._read_mask.runs(self._i)
+
+    def read_image(self) -> Mask:
+        """Its image."""
+        return self._read_image(self._row)
 
 
 @dataclass(frozen=True)
@@ -60,7 +149,7 @@ class Target:
 
 
 class _Columns(Mapping[str, object]):
-    """A row of samples.csv by column; a dict for each would double what a sample takes."""
+    """A row of samples.csv by column."""
 
     __slots__ = ("_row",)
     _OWN = ("split", "fold", "group", "width", "height")
@@ -83,17 +172,7 @@ def prepared_target(dataset: PreparedDataset, *, split: str, fold: int | None) -
     rows = dataset.select(split, fold=fold)
     digest = dataset.digest(split, fold=fold)
     read_mask, read_image = mask_reader(dataset, rows, digest), dataset.read_image
-    items = tuple(
-        Item(
-            id=row.id,
-            group=row.group,
-            columns=_Columns(row),
-            size=row.size,
-            read=partial(read_mask, i),
-            read_image=partial(read_image, row),
-        )
-        for i, row in enumerate(rows)
-    )
+    items = tuple(PreparedItem(row, i, read_mask, read_image) for i, row in enumerate(rows))
     return Target(
         name=dataset.name,
         version=dataset.version,
@@ -190,7 +269,7 @@ def reference_target(
         return decoded.codes
 
     items = tuple(
-        Item(
+        BareItem(
             id=identifier,
             group=identifier,
             columns={"width": sizes[identifier][1], "height": sizes[identifier][0]},

@@ -57,7 +57,7 @@ def export_onnx(model: nn.Module, path: Path, run: Run) -> None:
     about = {
         "recipe": run.recipe.name,
         "classes": [label.model_dump() for label in run.data.classes],
-        "tta": run.recipe.predict.tta,
+        **run.recipe.predict.model_dump(),
     }
     entry = proto.metadata_props.add()
     entry.key, entry.value = METADATA, json.dumps(about)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from segbench.catalog.recipes import PredictTable
 from segbench.errors import SegbenchError
 from segbench.masks.digests import sha256_hex
 from segbench.masks.labels import LabelClass
@@ -85,9 +86,9 @@ class RunNetwork:
         }
 
     @property
-    def tta(self) -> bool:
+    def predict(self) -> PredictTable:
         """What the recipe says."""
-        return self.run.recipe.predict.tta
+        return self.run.recipe.predict
 
     def canvas(self, sizes: Iterable[Size]) -> Size:
         """The canvas of the training, whatever the images' sizes."""
@@ -110,7 +111,7 @@ class RunNetwork:
 class OnnxNetwork:
     """An ONNX file by onnxruntime: one image input, NCHW or NHWC, one output of the same layout."""
 
-    tta = False
+    predict = PredictTable()
 
     def __init__(self, path: Path, *, options: OnnxOptions) -> None:
         import onnxruntime  # noqa: PLC0415

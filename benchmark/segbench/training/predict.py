@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from segbench.catalog.recipes import PredictTable
 from segbench.errors import SegbenchError
 from segbench.masks.encode import encode_mask
 from segbench.masks.labels import LabelClass, foreground
@@ -39,8 +40,8 @@ class Network(Protocol):
         ...
 
     @property
-    def tta(self) -> bool:
-        """Whether its recipe asks for mirror images."""
+    def predict(self) -> PredictTable:
+        """How its recipe makes masks."""
         ...
 
     def canvas(self, sizes: Iterable[Size]) -> Size:
@@ -58,9 +59,10 @@ class Network(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How masks are made; `tta` None does what the recipe says."""
+    """How masks are made; what is None is done as the recipe says."""
 
     tta: bool | None = None
+    largest_component: bool | None = None
     probabilities: bool = False
 
 
@@ -95,12 +97,20 @@ def predict_network(
     network.check(dataset.classes)
     rows = dataset.select(split, fold=fold)
     canvas = network.canvas(row.size for row in rows)
-    tta = network.tta if options.tta is None else options.tta
-    about = {**network.about, "tta": tta}
+    asked = {"tta": options.tta, "largest_component": options.largest_component}
+    how = network.predict.model_copy(update={k: v for k, v in asked.items() if v is not None})
+    if how.largest_component and len(foreground(dataset.classes)) == len(dataset.classes):
+        raise SegbenchError(
+            f"{dataset.name} has no background that the smaller regions could become; predict with "
+            f"--no-largest-component"
+        )
+    about = {**network.about, **how.model_dump()}
     done = 0
     with predictions_folder(out, dataset, split=split, fold=fold, about=about) as made:
         for chunk in _chunks(rows):
-            found = apply(network, np.stack([_read(dataset, r, canvas) for r in chunk]), tta=tta)
+            found = apply(
+                network, np.stack([_read(dataset, r, canvas) for r in chunk]), tta=how.tta
+            )
             for row, channels in zip(chunk, found, strict=True):
                 own = take_back(channels, row.size, canvas)
                 if options.probabilities:
@@ -108,6 +118,8 @@ def predict_network(
                     np.savez_compressed(made / f"{row.id}.npz", probabilities=values.clip(0, 1))
                 else:
                     ids = class_ids(own, dataset.classes)
+                    if how.largest_component:
+                        ids = largest_components(ids, dataset.classes)
                     (made / f"{row.id}.png").write_bytes(encode_mask(ids, dataset.classes))
                 done += 1
                 progress(done, len(rows))
@@ -129,6 +141,25 @@ def class_ids(channels: Floats, classes: Sequence[LabelClass]) -> NDArray[np.uin
         return np.where(channels[0] > CUT, foreground(classes)[0].id, 0).astype(np.uint8)
     ids = np.array([label.id for label in classes], np.uint8)
     return ids[channels.argmax(axis=0)]
+
+
+def largest_components(ids: NDArray[np.uint8], classes: Sequence[LabelClass]) -> NDArray[np.uint8]:
+    """Of every object class only the largest region (4-neighbours); the rest is background.
+
+    Args:
+        ids: HxW class ids.
+        classes: Of the dataset, with a background; of equal regions the first is kept.
+    """
+    from scipy import ndimage  # noqa: PLC0415
+
+    kept = np.zeros_like(ids)  # class 0 is the background
+    for label in foreground(classes):
+        regions: NDArray[np.int32] = np.zeros(ids.shape, np.int32)
+        ndimage.label(ids == label.id, output=regions)
+        sizes = np.bincount(regions.ravel())[1:]
+        if len(sizes):
+            kept[regions == 1 + sizes.argmax()] = label.id
+    return kept
 
 
 def check_channels(channels: int, classes: Sequence[LabelClass], *, origin: str) -> None:
