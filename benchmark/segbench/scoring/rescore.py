@@ -15,7 +15,7 @@ from segbench.scoring.evaluate import Evaluation, reduce_counts
 from segbench.scoring.files import ROWS, SCORES
 from segbench.scoring.stored import MAX_SCORES_BYTES, Stored, read_rows, read_scores
 from segbench.scoring.tally import Policy, Tally
-from segbench.scoring.target import Item, Target
+from segbench.scoring.target import BareItem, Item, Target
 
 _COUNTED = ("id", "class", "tp", "fp", "fn", "tn", "missing")
 
@@ -87,7 +87,7 @@ def _items(folder: Path, stored: Stored) -> tuple[Item, ...]:
         if name not in {*_COUNTED, *DEFINITIONS}
     }
     return tuple(
-        Item(
+        BareItem(
             id=identifier,
             group=str(stored.table.groups[i]),
             columns={name: values[i] for name, values in columns.items()},
