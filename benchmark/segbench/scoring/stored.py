@@ -280,7 +280,7 @@ def _table(
 ) -> tuple[Table, dict[str, tuple[str, ...]]]:
     shape = (len(ids), len(names))
     if not ids or any(not 0 <= x <= MAX_COUNT for name in _COUNTS for x in _ends(rows[name])):
-        raise SegbenchError(f"{path}: no rows, or counts of no image; {_AGAIN}")
+        raise SegbenchError(f"{path}: no rows, or counts negative or of no image; {_AGAIN}")
     counts = Counts(*(rows[name].to_numpy().astype(np.int64).reshape(shape) for name in _COUNTS))
     missing = rows["missing"].to_numpy().reshape(shape)
     if (counts.total != counts.total[:, :1]).any():
