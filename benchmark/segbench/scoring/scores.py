@@ -9,7 +9,7 @@ are the values of a few images in the middle (`docs/statistics.md` says more).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 
@@ -165,6 +165,50 @@ def weighted_values(table: Table, measures: Sequence[Measure]) -> Statistic:
 
 
 @dataclass(frozen=True)
+class Sums:
+    """A score as a function of weighted sums: `finish(weight @ per_unit)` are its values.
+
+    Attributes:
+        per_unit: (groups, S) sums over each of the table's sorted groups.
+        finish: From sums (..., S) to values (...); the same for all entries of a dataset.
+    """
+
+    per_unit: Floats
+    finish: Callable[[Floats], Floats]
+
+
+def linear_sums(table: Table, measure: Measure) -> Sums | None:
+    """The sums behind a score; None for the worst tenth and the median, which have none."""
+    reduction = _Reduction.of(table, [measure])
+    if measure.over == "images":
+        sums = np.hstack((reduction.value_sums, reduction.value_counts))
+        return Sums(sums, lambda found: _ratio(found[..., 0], found[..., 1]))
+    if measure.over in OVER_IMAGES:
+        return None
+    if measure.of_map():
+        return Sums(_flat(reduction.map_counts), lambda found: values(measure, _counts(found)))
+    of_class = replace(measure, over="dataset", label=table.class_names[0])
+    if measure.over == "classes":
+        return Sums(
+            _flat(reduction.counts),
+            lambda found: reduction.over_classes(values(of_class, _counts(found)), measure.label),
+        )
+    column = [table.class_names.index(measure.label)]
+    one = Counts(*(count[:, column] for count in reduction.counts))
+    return Sums(_flat(one), lambda found: values(of_class, _counts(found))[..., 0])
+
+
+def _flat(counts: Counts) -> Floats:
+    """Counts (groups, K) side by side, (groups, 4 K)."""
+    return np.hstack([*counts])
+
+
+def _counts(flat: Floats) -> Counts:
+    """Counts (..., K) of sums (..., 4 K)."""
+    return Counts(*np.split(flat, 4, axis=-1))
+
+
+@dataclass(frozen=True)
 class _Tail:
     """The images' defined values of a measure, worst first, with the unit of each."""
 
@@ -293,17 +337,17 @@ class _Reduction:
             else:
                 per_class = of_key(replace(measure, over="dataset", label=first))
                 if measure.over == "classes":
-                    out[:, i] = self._over_classes(per_class, measure.label)
+                    out[:, i] = self.over_classes(per_class, measure.label)
                 else:
                     out[:, i] = per_class[:, self.class_names.index(measure.label)]
         return out
 
-    def _over_classes(self, per_class: Floats, label: str) -> Floats:
-        """Mean over the classes that are defined, all or all but the background."""
+    def over_classes(self, per_class: Floats, label: str) -> Floats:
+        """Mean (...) over the classes (..., K) that are defined, all or all but the background."""
         if label == FOREGROUND and self.background is not None:
-            per_class = np.delete(per_class, self.background, axis=1)
+            per_class = np.delete(per_class, self.background, axis=-1)
         defined = ~np.isnan(per_class)
-        return _ratio(np.nan_to_num(per_class).sum(axis=1), defined.sum(axis=1))
+        return _ratio(np.nan_to_num(per_class).sum(axis=-1), defined.sum(axis=-1))
 
 
 def _nan_if_infinite(per_image: Floats) -> Floats:
