@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from segbench.confusion import Counts, worst_map
 from segbench.errors import Problems, SegbenchError
 from segbench.measures import Measure, definition_of, parse
+from segbench.scoring.evaluate import SIZE, sizes
 from segbench.scoring.files import ROWS, SCORES
 from segbench.scoring.scores import Score, Table, point_values
 
@@ -49,6 +50,7 @@ class Stored:
         table: The counts of every sample and class.
         columns: The dataset's columns, a label for each sample.
         scores: Every stored score.
+        subgroups: By column and value, the stored scores of a part of the samples.
     """
 
     folder: Path
@@ -61,6 +63,9 @@ class Stored:
     table: Table
     columns: Mapping[str, tuple[str, ...]]
     scores: tuple[Score, ...]
+    subgroups: Mapping[str, Mapping[str, tuple[Score, ...]]] = field(
+        default_factory=dict[str, Mapping[str, tuple[Score, ...]]]
+    )
 
     @property
     def main_label(self) -> str:
@@ -99,6 +104,7 @@ class _Scores(BaseModel):
     n_missing: int
     segbench_version: str
     scores: tuple[_ScoreRow, ...]
+    subgroups: dict[str, dict[str, tuple[_ScoreRow, ...]]] = Field(default_factory=dict)
 
 
 def read_scores(folder: str | Path) -> Stored:
@@ -125,6 +131,13 @@ def read_scores(folder: str | Path) -> Stored:
         table=table,
         columns=columns,
         scores=scores,
+        subgroups={
+            column: {
+                value: tuple(_score(folder / SCORES, row) for row in of_value)
+                for value, of_value in groups.items()
+            }
+            for column, groups in head.subgroups.items()
+        },
     )
     _check(stored, head, rows)
     return stored
@@ -299,7 +312,30 @@ def _check(stored: Stored, head: _Scores, rows: pa.Table) -> None:
         column = _column(rows, measure, table)
         if column is None or not _same(column, table.per_image(measure)):
             problems.add("column that does not follow from the counts", f"{measure}")
+    for column, groups in stored.subgroups.items():
+        _check_subgroups(problems, stored, column, groups)
     problems.raise_if_any(f"{stored.folder}: scores and rows do not agree; {_AGAIN}")
+
+
+def _check_subgroups(
+    problems: Problems, stored: Stored, column: str, groups: Mapping[str, tuple[Score, ...]]
+) -> None:
+    """Scores of subgroups that do not follow from the rows."""
+    found = sizes(stored.table)[0] if column == SIZE else stored.columns.get(column)
+    if found is None or set(found) != set(groups):
+        problems.add("subgroups that the rows do not have", column)
+        return
+    labels = np.array(found)
+    for value, scores in groups.items():
+        measures = [score.measure for score in scores]
+        of_rows = point_values(stored.table.take(labels == value), measures)
+        for score, again in zip(scores, of_rows, strict=True):
+            if not _same(score.value, again):
+                problems.add(
+                    "score that does not follow from the rows",
+                    f"{column} {value}, {score.measure}: {score.value:.6f} stored, "
+                    f"{again:.6f} from the rows",
+                )
 
 
 def _column(rows: pa.Table, measure: Measure, table: Table) -> NDArray[np.float64] | None:
