@@ -86,16 +86,20 @@ class CostColumn:
     Attributes:
         key: In files.
         title: With its unit, for people.
-        axis: Of a plot.
+        axis: Of a plot, with its unit.
+        unit: Of the axis, in that of `of`.
         of: The cost as a number; None where it is not known.
         shown: The number for people.
+        on: The machine on which it was measured; "" where it does not depend on one.
     """
 
     key: str
     title: str
     axis: str
+    unit: float
     of: Callable[[Cost], float | None]
     shown: Callable[[float], str]
+    on: Callable[[Cost], str] = lambda _: ""
 
 
 def _milliseconds(cost: Cost) -> float | None:
@@ -108,19 +112,20 @@ def _duration(seconds: float) -> str:
 
 COSTS = (
     CostColumn(
-        "parameters", "parameters", "parameters",
+        "parameters", "parameters", "million parameters", 1e6,
         lambda cost: cost.parameters, lambda n: f"{n / 1e6:.2f} M",
     ),
     CostColumn(
-        "flops", "GFLOPs", "FLOPs for one image",
+        "flops", "GFLOPs", "GFLOPs for one image", 1e9,
         lambda cost: cost.flops, lambda n: f"{n / 1e9:.1f}",
     ),
     CostColumn(
-        "latency_ms", "ms/image", "milliseconds for one image",
+        "latency_ms", "ms/image", "milliseconds for one image", 1,
         _milliseconds, lambda n: f"{n:.3g}" if n < 100 else f"{n:.0f}",  # noqa: PLR2004
+        lambda cost: cost.latencies[0].device,
     ),
     CostColumn(
-        "training_seconds", "training", "seconds of training",
-        lambda cost: cost.training_seconds, _duration,
+        "training_seconds", "training", "minutes of training", 60,
+        lambda cost: cost.training_seconds, _duration, lambda cost: cost.training_machine or "",
     ),
 )  # fmt: skip

@@ -155,17 +155,19 @@ def has_images(standing: Standing) -> bool:
 
 
 def priced(standing: Standing, column: CostColumn) -> list[tuple[Place, float]]:
-    """The entries with a score whose cost is known."""
+    """The entries with a score whose cost is known, with the cost in the unit of the axis."""
     found: list[tuple[Place, float]] = []
     for place in standing.ranking.places:
         cost = column.of(standing.entries[place.name].cost)
         if cost is not None and not math.isnan(place.score.value):
-            found.append((place, cost))
+            found.append((place, cost / column.unit))
     return found
 
 
 def pareto(standing: Standing, column: CostColumn, path: Path) -> None:
     """Scores against a cost; a line through the entries that no other dominates."""
+    from matplotlib.ticker import LogLocator, NullLocator  # noqa: PLC0415
+
     found = priced(standing, column)
     better = standing.ranking.measure.definition.higher_is_better
     cost = np.array([price for _, price in found])
@@ -177,6 +179,9 @@ def pareto(standing: Standing, column: CostColumn, path: Path) -> None:
         axes = axes_at(figure, left=74, right=30, bottom=_AXIS, height=height)
         if cost.min() > 0 and cost.max() > 5 * cost.min():  # noqa: PLR2004  orders of magnitude
             axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(_plain)
         for (place, price), best in zip(found, front, strict=True):
             low, high = place.score.ci95
             if not math.isnan(low) and len(found) <= N_DRAWN:
@@ -188,7 +193,10 @@ def pareto(standing: Standing, column: CostColumn, path: Path) -> None:
         order = order[np.argsort(cost[order], kind="stable")]
         axes.plot(cost[order], score[order], color=ACCENT, linewidth=1, drawstyle="steps-post", zorder=2)
         axes.margins(x=0.12, y=0.1)
-        axes.set_xlabel(f"{column.axis}; filled: no other is at least as good and as cheap")
+        axes.autoscale_view()
+        machines = {column.on(standing.entries[place.name].cost) for place, _ in found}
+        where = "; on different machines" if len(machines) > 1 else ""
+        axes.set_xlabel(f"{column.axis}{where}; filled: no other entry dominates it")
         axes.set_ylabel(_measure(standing))
         axes.locator_params(axis="y", nbins=6)
         axes.grid(color=RULE, linewidth=0.8)
@@ -210,10 +218,14 @@ def _names_of_points(axes: Axes, found: list[tuple[Place, float]], front: NDArra
         for ha, left in (("left", x + 9), ("right", x - 9 - width)):
             clear = all(left > r or left + width < l or abs(y - other) > 12 for l, r, other in taken)  # noqa: E741, PLR2004
             if clear and low <= left and left + width <= high:
-                axes.annotate(name, (price, place.score.value), xytext=(9 if ha == "left" else -9, 0),
+                axes.annotate(name, (price, place.score.value), xytext=(8 if ha == "left" else -8, 7),
                               textcoords="offset points", ha=ha, va="center_baseline", fontsize=10)  # fmt: skip
                 taken.append((left, left + width, y))
                 break
+
+
+def _plain(value: float, _position: float) -> str:
+    return f"{value:g}"
 
 
 def _drawn(standing: Standing) -> tuple[Place, ...]:
