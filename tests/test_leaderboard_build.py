@@ -289,7 +289,7 @@ def test_the_tables_for_machines(built):
     assert (first["name"], first["tier"], first["rank_probabilities"]) == ("exact", 1, [1, 0, 0, 0])
     assert first["scores"][signature]["score"] == 1
     assert first["entry"]["cost"]["parameters"] == 2_000_000
-    assert {group["value"] for group in first["subgroups"]} == {"small", "medium", "large"}
+    assert {group["value"] for group in first["subgroups"]} == {"empty", "small", "medium", "large"}
     assert section["published"][0]["published"]["source"] == "a paper, Table 1"
     tex = (built / "leaderboard.tex").read_text()
     assert tex.count(r"\toprule") == tex.count(r"\bottomrule") == 3  # verified, reported, published

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ def measures_shown(standing: Standing) -> tuple[Measure, ...]:
     for text in _SHOWN:
         key = _percentile(every[0]) if text == "hd95" else text
         score = None if key is None else _score(every[0], key)
-        if score is not None and all(_score(one, str(score.measure)) for one in every):
+        if score is not None and all(_has(one, score.measure) for one in every):
             found.append(score.measure)
     return tuple(dict.fromkeys(found))
 
@@ -57,9 +58,13 @@ def _score(stored: Stored, text: str) -> Score | None:
         return None
 
 
+def _has(stored: Stored, measure: Measure) -> bool:
+    return any(score.measure == measure for score in stored.scores)
+
+
 def score_of(stored: Stored, measure: Measure) -> Score:
     """An entry's score by a measure of `measures_shown`."""
-    return find_score(stored, str(measure), stored.folder.name)
+    return next(score for score in stored.scores if score.measure == measure)
 
 
 def subgroup_scores(standing: Standing, name: str) -> dict[tuple[str, str], Score]:
@@ -74,8 +79,9 @@ def subgroup_scores(standing: Standing, name: str) -> dict[tuple[str, str], Scor
 
 
 def subgroups_shown(standing: Standing) -> tuple[tuple[str, str], ...]:
-    """The subgroups (column, value) that any entry has, in the order of the entries."""
-    every = (key for name in standing.scores for key in subgroup_scores(standing, name))
+    """The subgroups (column, value) in which any entry has a value, in the order of the entries."""
+    found = (subgroup_scores(standing, name) for name in standing.scores)
+    every = (key for scores in found for key, s in scores.items() if not math.isnan(s.value))
     return tuple(dict.fromkeys(every))
 
 

@@ -182,12 +182,11 @@ def pareto(standing: Standing, column: CostColumn, path: Path) -> None:
             axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(_plain)
-        for (place, price), best in zip(found, front, strict=True):
-            low, high = place.score.ci95
-            if not math.isnan(low) and len(found) <= N_DRAWN:
-                axes.plot([price] * 2, [low, high], color=SOFT, linewidth=1.6, zorder=1)
-            colour = ACCENT if best else "white"
-            axes.plot([price], [place.score.value], "o", markersize=7.5, markerfacecolor=colour,
+        if len(found) <= N_DRAWN:
+            low, high = np.array([place.score.ci95 for place, _ in found]).T
+            axes.vlines(cost, low, high, color=SOFT, linewidth=1.6, zorder=1)
+        for chosen, fill in ((~front, "white"), (front, ACCENT)):
+            axes.plot(cost[chosen], score[chosen], "o", markersize=7.5, markerfacecolor=fill,
                       markeredgecolor=ACCENT, markeredgewidth=1.4, zorder=3)  # fmt: skip
         order = np.flatnonzero(front)
         order = order[np.argsort(cost[order], kind="stable")]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -187,7 +187,7 @@ def linear_sums(table: Table, measure: Measure) -> Sums | None:
         return None
     if measure.of_map():
         return Sums(_flat(reduction.map_counts), lambda found: values(measure, _counts(found)))
-    of_class = replace(measure, over="dataset", label=table.class_names[0])
+    of_class = _with(measure, over="dataset", label=table.class_names[0])
     if measure.over == "classes":
         return Sums(
             _flat(reduction.counts),
@@ -276,11 +276,13 @@ class _Reduction:
         n_units = int(unit.max()) + 1 if len(unit) else 0
 
         def by_unit(columns: NDArray[np.number]) -> Floats:
-            sums = np.zeros((n_units, *columns.shape[1:]))
-            np.add.at(sums, unit, columns)
-            return sums
+            sums = [np.bincount(unit, column, n_units) for column in columns.T]
+            return np.stack(sums, axis=1) if sums else np.zeros((n_units, 0))
 
-        of_image = {m: table.per_image(m) for m in measures if m.over in OVER_IMAGES}
+        per_image_of = cache(table.per_image)
+        of_image = {
+            m: per_image_of(_with(m, over="images")) for m in measures if m.over in OVER_IMAGES
+        }
         is_mean = np.array([m.over == "images" for m in measures], dtype=bool)
         means = [values for m, values in of_image.items() if m.over == "images"]
         per_image = np.stack(means, axis=1) if means else np.empty((len(table), 0))
@@ -335,7 +337,7 @@ class _Reduction:
             elif measure.of_map():
                 out[:, i] = values(measure, pooled_map)
             else:
-                per_class = of_key(replace(measure, over="dataset", label=first))
+                per_class = of_key(_with(measure, over="dataset", label=first))
                 if measure.over == "classes":
                     out[:, i] = self.over_classes(per_class, measure.label)
                 else:
@@ -348,6 +350,12 @@ class _Reduction:
             per_class = np.delete(per_class, self.background, axis=-1)
         defined = ~np.isnan(per_class)
         return _ratio(np.nan_to_num(per_class).sum(axis=-1), defined.sum(axis=-1))
+
+
+@lru_cache(maxsize=4096)
+def _with(measure: Measure, **changes: str) -> Measure:
+    """The measure with another average or class."""
+    return replace(measure, **changes)  # type: ignore[arg-type]  checked by the measure itself
 
 
 def _nan_if_infinite(per_image: Floats) -> Floats:
