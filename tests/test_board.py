@@ -153,7 +153,9 @@ def test_published_entries_follow_the_schema(path):
 
 @pytest.mark.xdist_group("real")
 @pytest.mark.parametrize(
-    "path", [p for p in REAL if p.parts[-3] == "ph2" and (p.parent / "scores.json").exists()], ids=lambda p: p.parts[-2]
+    "path",
+    [p for p in REAL if p.parts[-3] == "ph2" and (p.parent / "scores.json").exists()],
+    ids=lambda p: p.parts[-2],
 )
 def test_published_ph2_entries_score_what_they_claim(ph2, path):
     check_entry(path.parent, data=ph2)

@@ -50,13 +50,17 @@ def test_all_pairs_at_once_is_the_test_of_each_pair(values):
         alone = paired.permutation_test(lambda w, both=both: ratio(w @ both)[:, np.newaxis], n)
         np.testing.assert_array_equal(p[i, j], alone.p[0])
         assert p[j, i] == p[i, j] or np.isnan(p[i, j])
-        np.testing.assert_allclose(apart[i, j], ratio(sums[i].sum(0)) - ratio(sums[j].sum(0)), atol=1e-12)
+        np.testing.assert_allclose(
+            apart[i, j], ratio(sums[i].sum(0)) - ratio(sums[j].sum(0)), atol=1e-12
+        )
     assert np.isnan(np.diag(p)).all()
 
 
 def test_all_pairs_at_once_with_random_swaps_is_the_test_of_each_pair():
     values = np.random.default_rng(3).beta(5, 2, (4, 30)).round(2)
-    _, p = paired.permutation_tests(values[:, :, np.newaxis], lambda s: s[..., 0] / 30, n_permutations=999)
+    _, p = paired.permutation_tests(
+        values[:, :, np.newaxis], lambda s: s[..., 0] / 30, n_permutations=999
+    )
     for i, j in combinations(range(4), 2):
         both = np.concatenate((values[i], values[j]))[:, np.newaxis] / 30
         alone = paired.permutation_test(lambda w, both=both: w @ both, 30, n_permutations=999)
@@ -105,7 +109,8 @@ def test_the_ranks_of_real_entries_by_hand(real, measure):
     found = rank_entries(real, measure)
     names = [place.name for place in found.places]
     drawn = np.stack(
-        [replicate(weighted_values(real[n].table, [found.measure]), 92)[:, 0] for n in names], axis=1
+        [replicate(weighted_values(real[n].table, [found.measure]), 92)[:, 0] for n in names],
+        axis=1,
     )
     ranks = stats.rankdata(-drawn, axis=1)
     p = np.full((4, 4), np.nan)
@@ -145,7 +150,9 @@ def test_ways_to_rank_are_challengers(case):
         side = "greater" if better else "less"
         p = np.full((2, 2), np.nan)
         for i, j in permutations(range(2)):
-            _, p[i, j] = stats.wilcoxon(values[:, i], values[:, j], alternative=side, method="approx")
+            _, p[i, j] = stats.wilcoxon(
+                values[:, i], values[:, j], alternative=side, method="approx"
+            )
         statistic = ranking.significant_wins(mean[:, np.newaxis] - mean, p)
         found = ranking.ranks(statistic.astype(float), higher_is_better=True)
     np.testing.assert_allclose(statistic, [case["statistic"][name] for name in names])
@@ -205,7 +212,9 @@ def literal_across(values, *, better) -> tuple[np.ndarray, np.ndarray]:
             there = [o for o in range(n) if o != e and not np.isnan(values[d, o])]
             if there and not np.isnan(values[d, e]):
                 apart = [sign * (values[d, e] - values[d, o]) for o in there]
-                rates.append((sum(a > 0 for a in apart) + sum(a == 0 for a in apart) / 2) / len(there))
+                rates.append(
+                    (sum(a > 0 for a in apart) + sum(a == 0 for a in apart) / 2) / len(there)
+                )
         if rates:
             win_rate[e] = sum(rates) / len(rates)
     return mean_rank, win_rate
@@ -241,7 +250,9 @@ def literal_front(quality, cost, *, better) -> list[bool]:
     ]
 
 
-@given(hnp.arrays(float, st.tuples(st.just(2), st.integers(0, 8)), elements=with_gaps), st.booleans())
+@given(
+    hnp.arrays(float, st.tuples(st.just(2), st.integers(0, 8)), elements=with_gaps), st.booleans()
+)
 def test_the_pareto_front_is_the_literal_one(both, better):
     quality, cost = both
     found = ranking.pareto_front(quality, cost, higher_is_better=better)

@@ -7,6 +7,7 @@ import datetime as dt
 import json
 import re
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +81,9 @@ def made(tmp_path_factory, synthetic):
     folder = tmp_path_factory.mktemp("build")
     for name, shift in SHIFTS.items():
         seed = shift + 3 if name.startswith("near") else None
-        make_entry(folder, synthetic, name, shift, title=HOSTILE if name == "far" else "", seed=seed)
+        make_entry(
+            folder, synthetic, name, shift, title=HOSTILE if name == "far" else "", seed=seed
+        )
     make_entry(folder, synthetic, "theirs", 1, status="reported")
     of_dataset = folder / "results" / "synthetic-lesions"
     (of_dataset / "paper").mkdir()
@@ -138,7 +141,12 @@ def test_check_names_what_differs_and_changes_nothing(results, segbench):
     before = contents(results)
     ran = segbench("leaderboard", "build", "--results", results, "--check")
     assert ran.code == 1
-    differing = ["README.md", "leaderboard.csv", f"plots/{stale.name}", "plots/old@1-test-verified-forest.svg"]
+    differing = [
+        "README.md",
+        "leaderboard.csv",
+        f"plots/{stale.name}",
+        "plots/old@1-test-verified-forest.svg",
+    ]
     for name in differing:
         assert f"{results / name}: differs" in ran.out
     assert len(ran.out.splitlines()) == len(differing)
@@ -150,7 +158,7 @@ def test_check_names_what_differs_and_changes_nothing(results, segbench):
 
 def test_a_plot_of_another_matplotlib_is_not_compared(results):
     board.build(results)
-    plot = sorted((results / "plots").iterdir())[0]
+    plot = min((results / "plots").iterdir())
     text = re.sub(r"Matplotlib v[0-9.]+", "Matplotlib v0.1", plot.read_text())
     plot.write_text(text + "<!-- other outlines -->")
     assert board.differences(results) == ((), (f"plots/{plot.name}",))
@@ -186,7 +194,16 @@ def test_a_part_is_built_elsewhere(made, tmp_path, segbench):
     assert ran.code == 1
     assert "--out" in ran.err
     out = tmp_path / "board"
-    arguments = ["--results", made, "--dataset", "synthetic-lesions", "--sort", "hd95", "--out", out]
+    arguments = [
+        "--results",
+        made,
+        "--dataset",
+        "synthetic-lesions",
+        "--sort",
+        "hd95",
+        "--out",
+        out,
+    ]
     assert segbench("leaderboard", "build", *arguments).code == 0
     text = (out / "README.md").read_text()
     assert "ranked by HD95 (px), mean over images" in text
@@ -206,8 +223,14 @@ def tables(text) -> list[tuple[str, list[list[str]]]]:
     """The tables of a Markdown page, each with the paragraph before it."""
     blocks = text.split("\n\n")
     return [
-        (before, [[c.strip() for c in re.split(r"(?<!\\)\|", line)[1:-1]] for line in block.splitlines()])
-        for before, block in zip(blocks, blocks[1:], strict=False)
+        (
+            before,
+            [
+                [c.strip() for c in re.split(r"(?<!\\)\|", line)[1:-1]]
+                for line in block.splitlines()
+            ],
+        )
+        for before, block in pairwise(blocks)
         if block.startswith("| ")
     ]
 
@@ -237,8 +260,12 @@ def test_the_page_shows_tiers_and_the_stored_numbers(built):
     assert others[0][1:4] == ["IoU, mean over images", "accuracy, mean over images", "Dice, pooled"]
     assert len(others[0]) == 11
     assert others[-1][0] == "far"
-    hd95 = next(s for s in stored.scores if str(s.measure).startswith("hd95|class:lesion|over:images"))
-    assert others[-1][others[0].index("HD95 (px), mean over images")].startswith(f"{hd95.value:.2f} [")
+    hd95 = next(
+        s for s in stored.scores if str(s.measure).startswith("hd95|class:lesion|over:images")
+    )
+    assert others[-1][others[0].index("HD95 (px), mean over images")].startswith(
+        f"{hd95.value:.2f} ["
+    )
 
 
 def test_the_page_shows_costs_subgroups_seeds_folds_and_papers(built):
@@ -277,7 +304,9 @@ def test_the_tables_for_machines(built):
     with (built / "leaderboard.csv").open(encoding="utf-8", newline="") as stream:
         rows = {row["entry"]: row for row in csv.DictReader(stream)}
     assert set(rows) == {*SHIFTS, "theirs", "paper"}
-    signature = next(name for name in rows["far"] if name.startswith("dice|class:lesion|over:images"))
+    signature = next(
+        name for name in rows["far"] if name.startswith("dice|class:lesion|over:images")
+    )
     assert float(rows["exact"][signature]) == 1
     assert rows["far"]["tier"] == "3"
     assert rows["paper"]["published"] == "dice 0.957; iou 0.923"
@@ -303,7 +332,14 @@ def test_the_tables_for_machines(built):
 
 def test_plots(built):
     names = {path.name for path in (built / "plots").iterdir()}
-    kinds = {"forest", "ranks", "significance", "distributions", "pareto-parameters", "pareto-latency_ms"}
+    kinds = {
+        "forest",
+        "ranks",
+        "significance",
+        "distributions",
+        "pareto-parameters",
+        "pareto-latency_ms",
+    }
     start = "synthetic-lesions@1-test"
     wanted = {f"{start}-verified-{kind}.svg" for kind in kinds}
     assert names == wanted | {f"{start}-reported-{k}.svg" for k in ("forest", "distributions")}

@@ -4,8 +4,8 @@
 
 Entries are drawn at random: a test split of 512x512 images, two classes, every measure that
 `segbench evaluate` writes, subgroups by size, a group for every image; scores.json and rows.parquet
-come from the program's own writer. DIR keeps them for the next call. Prints seconds and peak memory of
-the build, which runs as a process of its own.
+come from the program's own writer. DIR keeps them for the next call. Prints seconds and peak memory
+of the build, which runs as a process of its own.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 import segbench
 from segbench.board.entry import ENTRY, Cost, Digests, Entry, Latency, Method, Training
@@ -49,7 +50,9 @@ def main() -> None:
         subprocess.run([*command, "--out", Path(scratch) / "board"], check=True)
         seconds = time.perf_counter() - began
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    print(f"{arguments.entries} entries of {arguments.images} images: {seconds:.1f} s, {peak:.0f} MiB")
+    print(
+        f"{arguments.entries} entries of {arguments.images} images: {seconds:.1f} s, {peak:.0f} MiB"
+    )
 
 
 def make(results: Path, n_entries: int, n_images: int) -> None:
@@ -72,8 +75,13 @@ def make(results: Path, n_entries: int, n_images: int) -> None:
             _write(folder, replace(one, target=target), table, drawn)
 
 
-def _table(like: Table, drawn: np.random.Generator, reference, wrong) -> Table:
-    """Counts of predictions that miss and add a share of the object, and distances to go with it."""
+def _table(
+    like: Table,
+    drawn: np.random.Generator,
+    reference: NDArray[np.int64],
+    wrong: NDArray[np.float64],
+) -> Table:
+    """Counts of predictions that miss and add a share of the object, and made-up distances."""
     miss = np.minimum(drawn.binomial(reference, wrong), reference)
     extra = np.minimum(drawn.binomial(reference, wrong), PIXELS - reference)
     tp, fn, fp = reference - miss, miss, extra

@@ -1,8 +1,8 @@
 """Build the board: tables, plots and the page beside the entries, or check that they are built.
 
-Everything is made in a folder beside the target and then moved in its place, file by file and folder
-by folder. Only what an earlier build made is replaced; entries are never touched. The same entries
-give the same bytes; the plots also depend on the version of matplotlib, which they name.
+Everything is made in a folder beside the target and then moved in its place, file by file and
+folder by folder. Only what an earlier build made is replaced; entries are never touched. The same
+entries give the same bytes; the plots also depend on matplotlib's version, which they name.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -160,7 +160,7 @@ def _refuse_foreign(out: Path) -> None:
 
 
 @contextmanager
-def _scratch(out: Path) -> Iterator[Path]:
+def _scratch(out: Path) -> Generator[Path]:
     """An empty folder on the same disk, gone afterwards."""
     made = Path(tempfile.mkdtemp(prefix=".board-", dir=out))
     try:

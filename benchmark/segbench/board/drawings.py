@@ -6,6 +6,7 @@ Of many entries the first `N_DRAWN` are drawn, and the drawing says so.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,7 @@ _NAME = 30  # characters
 _BAND = "#f2f5f8"  # behind every second tier
 _BETTER, _WORSE = ACCENT, "#d55e00"  # blue and vermilion: told apart by the colour-blind
 _MOST_MARKS = 400
+_CLEAR = 12  # px between the lines of names
 
 
 def intervals(standing: Standing, path: Path) -> None:
@@ -100,7 +102,7 @@ def significance(standing: Standing, path: Path) -> None:
     ranking = standing.ranking
     p, apart = ranking.p_holm[:n, :n], ranking.differences[:n, :n]
     with np.errstate(invalid="ignore"):
-        told = (p < ALPHA) * np.sign(apart)
+        told = np.where(p < ALPHA, np.sign(apart), 0.0)
     with file_style():
         title = "Is the row better than the column?"
         figure, axes = _matrix(standing, places, title, n, foot=40 + 6.2 * _longest(places))
@@ -177,7 +179,7 @@ def pareto(standing: Standing, column: CostColumn, path: Path) -> None:
     with file_style():
         figure = _figure(standing, height, f"Score against {column.axis}", draws_all=True)
         axes = axes_at(figure, left=74, right=30, bottom=_AXIS, height=height)
-        if cost.min() > 0 and cost.max() > 5 * cost.min():  # noqa: PLR2004  orders of magnitude
+        if cost.min() > 0 and cost.max() > 5 * cost.min():
             axes.set_xscale("log")
             axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.xaxis.set_minor_locator(NullLocator())
@@ -190,7 +192,9 @@ def pareto(standing: Standing, column: CostColumn, path: Path) -> None:
                       markeredgecolor=ACCENT, markeredgewidth=1.4, zorder=3)  # fmt: skip
         order = np.flatnonzero(front)
         order = order[np.argsort(cost[order], kind="stable")]
-        axes.plot(cost[order], score[order], color=ACCENT, linewidth=1, drawstyle="steps-post", zorder=2)
+        axes.plot(
+            cost[order], score[order], color=ACCENT, linewidth=1, drawstyle="steps-post", zorder=2
+        )
         axes.margins(x=0.12, y=0.1)
         axes.autoscale_view()
         machines = {column.on(standing.entries[place.name].cost) for place, _ in found}
@@ -204,21 +208,32 @@ def pareto(standing: Standing, column: CostColumn, path: Path) -> None:
         _save(figure, path)
 
 
-def _names_of_points(axes: Axes, found: list[tuple[Place, float]], front: NDArray[np.bool_]) -> None:
+def _names_of_points(
+    axes: Axes, found: list[tuple[Place, float]], front: NDArray[np.bool_]
+) -> None:
     """Names beside the points, those of the front first, where no other name is in the way."""
     taken: list[tuple[float, float, float]] = []  # left, right, y in pixels
-    by_front = sorted(range(len(found)), key=lambda i: not front[i])
     low, high = axes.get_window_extent().x0, axes.get_window_extent().x1
-    for i in by_front[:N_LABELLED]:
+    for i in sorted(range(len(found)), key=lambda i: not front[i])[:N_LABELLED]:
         place, price = found[i]
-        name = shortened(place.name, _NAME)
-        x, y = axes.transData.transform((price, place.score.value))
+        name, at = shortened(place.name, _NAME), (price, place.score.value)
+        x, y = axes.transData.transform(at)
         width = 6.4 * len(name) + 10
-        for ha, left in (("left", x + 9), ("right", x - 9 - width)):
-            clear = all(left > r or left + width < l or abs(y - other) > 12 for l, r, other in taken)  # noqa: E741, PLR2004
+        for side, left in ((1, x + 8), (-1, x - 8 - width)):
+            clear = all(
+                left > end or left + width < start or abs(y - other) > _CLEAR
+                for start, end, other in taken
+            )
             if clear and low <= left and left + width <= high:
-                axes.annotate(name, (price, place.score.value), xytext=(8 if ha == "left" else -8, 7),
-                              textcoords="offset points", ha=ha, va="center_baseline", fontsize=10)  # fmt: skip
+                axes.annotate(
+                    name,
+                    at,
+                    xytext=(8 * side, 7),
+                    textcoords="offset points",
+                    ha="left" if side == 1 else "right",
+                    va="center_baseline",
+                    fontsize=10,
+                )
                 taken.append((left, left + width, y))
                 break
 
@@ -280,11 +295,10 @@ def _matrix(
     return figure, axes
 
 
-def _cells(axes: Axes, values: Floats, colour: object) -> None:
+def _cells(axes: Axes, values: Floats, colour: Callable[[float], str]) -> None:
     """Coloured cells with thin gaps; one path a colour keeps the file small."""
     from matplotlib.collections import PolyCollection  # noqa: PLC0415
 
-    assert callable(colour)  # noqa: S101
     corners = np.array([[-0.48, -0.46], [0.48, -0.46], [0.48, 0.46], [-0.48, 0.46]])
     ys, xs = np.indices(values.shape)
     squares = np.stack((xs, ys), axis=-1).reshape(-1, 1, 2) + corners

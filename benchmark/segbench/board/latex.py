@@ -1,4 +1,4 @@
-"""leaderboard.tex: one booktabs table a standing, to put into a paper with `\\input`."""
+r"""leaderboard.tex: one booktabs table a standing, to put into a paper with `\input`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from segbench.board.contents import Board
 from segbench.board.entry import Entry
 from segbench.board.records import MADE_BY
 from segbench.board.standings import Standing
-from segbench.board.wording import heading, latex_text, share, span, with_interval
+from segbench.board.wording import copied_scores, heading, latex_text, share, span, with_interval
 
 _HEAD = f"""\
 % made by `{MADE_BY}`; needs \\usepackage{{booktabs}} and \\usepackage{{textcomp}}
@@ -55,12 +55,15 @@ def _standing(standing: Standing) -> str:
 
 def _published(entries: Sequence[Entry]) -> str:
     rows = [
-        [entry.method.title, *(f"{scores[k]:.3f}" if k in scores else "" for k in ("dice", "iou")),
-         entry.published.protocol, entry.published.source]
+        [
+            entry.method.title,
+            *copied_scores(entry)[:2],
+            entry.published.protocol,
+            entry.published.source,
+        ]
         for entry in entries
         if entry.published is not None
-        for scores in [dict[str, float](entry.published.scores)]
-    ]  # fmt: skip
+    ]
     about = f"{entries[0].dataset}: numbers copied from the sources named, under other protocols."
     head = ["method", "Dice", "IoU", "protocol", "source"]
     return _table(about, r"lrrp{0.25\linewidth}p{0.3\linewidth}", head, list(rows))
@@ -90,9 +93,9 @@ def _caption(standing: Standing) -> str:
     ranking = standing.ranking
     few = "".join(f" {note}." for note in ranking.notes)
     return (
-        f"{standing.dataset}, {standing.selection}, {standing.status}: {ranking.n_samples} images in "
-        f"{ranking.n_groups} groups.{few} Brackets: 95 % intervals (bootstrap over groups). Entries of a "
-        f"tier are not told from its best (paired permutation test, Holm)."
+        f"{standing.dataset}, {standing.selection}, {standing.status}: {ranking.n_samples} images "
+        f"in {ranking.n_groups} groups.{few} Brackets: 95 % intervals (bootstrap over groups). "
+        f"Entries of a tier are not told from its best (paired permutation test, Holm)."
     )
 
 

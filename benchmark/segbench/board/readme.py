@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from importlib import resources
+from string import Template
 
 from segbench.board.across import Across
 from segbench.board.columns import (
@@ -20,6 +22,7 @@ from segbench.board.records import MADE_BY
 from segbench.board.repeats import mean_of_folds, seeds
 from segbench.board.standings import Standing
 from segbench.board.wording import (
+    copied_scores,
     disagreements,
     heading,
     markdown_text,
@@ -33,37 +36,7 @@ from segbench.masks.prepared import N_FOLDS
 from segbench.statistics.bootstrap import FEW_UNITS, N_RESAMPLES
 from segbench.statistics.ranking import ALPHA
 
-_HEAD = f"""\
-<!-- made by `{MADE_BY}`: change the entries, not this file -->
-
-# Results
-
-One folder an entry, `results/<dataset>/<entry>/`:
-
-| file | what it holds |
-| --- | --- |
-| `entry.json` | who, how, on what data, at what cost; digests of data, predictions and weights; the \
-commands. Schema: `benchmark/segbench/board/entry.py` |
-| `scores.json`, `rows.parquet` | what `segbench evaluate --out` writes |
-| `predictions.json` | the predicted masks as COCO run lengths, to score again: \
-`segbench evaluate --predictions results/ph2/otsu/predictions.json --dataset ph2` |
-
-`{MADE_BY}` makes this page, `leaderboard.csv`, `leaderboard.json`, `leaderboard.tex` and `plots/` from
-them; `--check` says whether they are what it would make.
-
-How to read the tables:
-
-- Every score is computed by segbench from the entry's own masks. Brackets are 95 % intervals: percentile
-  bootstrap, {N_RESAMPLES:,} resamples of whole groups of images, the same for all entries.
-- **Tier**: entries that cannot be told from the best of their tier (paired permutation test over groups, Holm,
-  {ALPHA:.0%}). No order within a tier is meant, whatever the order of the means.
-- **P(first)** and **ranks**: how often an entry is first in the resamples, and between which ranks it is in 95 %
-  of them.
-- Rows marked verified were scored by the maintainers from the masks, reported ones by those who submitted;
-  they are never ranked together. Published numbers are copied from papers, under other protocols.
-- ms/image is from a decoded picture to its mask on the device named; training on a machine that did
-  other work too is the median epoch times the epochs: an upper bound.
-"""
+_HEAD = "readme_head.md"  # beside this file: the words above the tables
 
 Rows = Sequence[Sequence[str]]
 
@@ -76,7 +49,7 @@ def board_markdown(board: Board, plots: Sequence[Plot], *, entries: str) -> str:
         plots: The files that were drawn.
         entries: The way from the page's folder to the results folder, "." where it lies in it.
     """
-    parts = [_HEAD, *(_across(across) for across in board.across)]
+    parts = [_head(), *(_across(across) for across in board.across)]
     for section in board.sections:
         parts.append(f"## {section.name}")
         if section.notes:
@@ -90,16 +63,22 @@ def board_markdown(board: Board, plots: Sequence[Plot], *, entries: str) -> str:
     return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
 
 
+def _head() -> str:
+    text = (resources.files("segbench.board") / _HEAD).read_text(encoding="utf-8")
+    return Template(text).substitute(
+        made_by=MADE_BY, resamples=f"{N_RESAMPLES:,}", alpha=f"{ALPHA:.0%}"
+    )
+
+
 def _standing(standing: Standing, plots: Sequence[Plot], *, entries: str) -> list[str]:
     ranking = standing.ranking
     few = ""
     if ranking.n_groups < FEW_UNITS:
         few = f" **Fewer than {FEW_UNITS} groups: intervals are too narrow and tests weak.**"
-    main = _main(standing)
+    title = heading(ranking.measure, _main(standing))
     parts = [
         f"### {markdown_text(standing.dataset)}, {standing.selection}, {standing.status}",
-        f"{ranking.n_samples} images in {ranking.n_groups} groups, ranked by "
-        f"{heading(ranking.measure, main)}.{few}",
+        f"{ranking.n_samples} images in {ranking.n_groups} groups, ranked by {title}.{few}",
         *(f"Note: {markdown_text(n)}." for n in ranking.notes if not n.startswith("only ")),
         _ranks(standing, entries=entries),
         "Other measures:",
@@ -224,29 +203,40 @@ def _folds(section: Section) -> list[str]:
     ]
 
 
+_PUBLISHED = """\
+Copied from the sources named, never ranked with ours: images, splits, resizing and averaging
+differ."""
+
+
 def _published(published: Sequence[Entry], *, entries: str) -> list[str]:
     rows = [
         [
             _link(entry, entries),
-            *(f"{scores[key]:.3f}" if key in scores else "" for key in ("dice", "iou", "accuracy")),
+            *copied_scores(entry),
             markdown_text(entry.published.protocol),
             markdown_text(entry.published.source),
         ]
         for entry in published
         if entry.published is not None
-        for scores in [dict[str, float](entry.published.scores)]
     ]
     head = ["method", "Dice", "IoU", "accuracy", "protocol", "source"]
     return [
         f"### {published[0].dataset}, published numbers",
-        "Copied from the sources named, never ranked with ours: images, splits, resizing and averaging "
-        "differ.",
+        _PUBLISHED,
         _table(head, rows, left=1, left_at_end=2),
     ]
 
 
+_ACROSS = f"""\
+Entries of the same name on two or more datasets, ranked among themselves on each. Win rate: the
+share of the others that an entry is better than, equal ones by half, averaged over the datasets
+that it is on (HELM's mean win rate, arXiv 2211.09110). Mean rank: over the datasets, among the
+entries that are on all of them (Demšar 2006, JMLR 7). Intervals: {N_RESAMPLES:,} resamples of the
+groups within each dataset; the datasets themselves are given, so they say nothing of another
+dataset."""
+
+
 def _across(across: Across) -> str:
-    names = list(across.measures)
     rows = [
         [
             e.name,
@@ -256,18 +246,9 @@ def _across(across: Across) -> str:
         ]
         for e in across.entries
     ]
-    return "\n\n".join(
-        (
-            f"## Across datasets: {across.selection}, {across.status}",
-            "Entries of the same name on two or more datasets, ranked among themselves on each. Win "
-            "rate: the share of the others that an entry is better than, equal ones by half, averaged "
-            "over the datasets that it is on (HELM's mean win rate, arXiv 2211.09110). Mean rank: over "
-            "the datasets, among the entries that are on all of them (Demšar 2006, JMLR 7). Intervals: "
-            f"{N_RESAMPLES:,} resamples of the groups within each dataset; the datasets themselves are "
-            "given, so they say nothing of another dataset.",
-            _table(["entry", "win rate", "mean rank", *map(markdown_text, names)], rows, left=1),
-        )
-    )
+    head = ["entry", "win rate", "mean rank", *map(markdown_text, across.measures)]
+    title = f"## Across datasets: {across.selection}, {across.status}"
+    return "\n\n".join((title, _ACROSS, _table(head, rows, left=1)))
 
 
 def _rate(value: float, ends: tuple[float, float], form: Callable[[float], str]) -> str:

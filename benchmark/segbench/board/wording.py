@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 
+from segbench.board.entry import Entry
 from segbench.board.standings import Standing
 from segbench.measures import Measure
 from segbench.scoring.scores import Score
@@ -96,6 +97,13 @@ def disagreements(standing: Standing) -> list[str]:
             more = f" and {len(moved) - len(most)} that move less" * (len(moved) > len(most))
             lines.append(f'ranks by "{name}" in place of "{first}": {", ".join(said)}{more}')
     return lines
+
+
+def copied_scores(entry: Entry) -> list[str]:
+    """The published Dice, IoU and accuracy of an entry, "" where the source has none."""
+    scores = entry.published.scores if entry.published else {}
+    found = (scores.get(key) for key in ("dice", "iou", "accuracy"))
+    return ["" if value is None else f"{value:.3f}" for value in found]
 
 
 def markdown_text(text: str) -> str:

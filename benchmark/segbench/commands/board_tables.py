@@ -68,7 +68,9 @@ def _table(standing: Standing) -> Table:
 def show_across(across: Across) -> None:
     """Print what is said of entries over datasets."""
     out = console()
-    out.print(f"[bold]across {len(across.measures)} datasets[/], {across.selection}, {across.status}")
+    out.print(
+        f"[bold]across {len(across.measures)} datasets[/], {across.selection}, {across.status}"
+    )
     table = new_table()
     table.add_column("entry")
     for name in ("win rate", "95 % interval", "mean rank", "95 % interval", *across.measures):

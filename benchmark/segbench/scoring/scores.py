@@ -276,8 +276,10 @@ class _Reduction:
         n_units = int(unit.max()) + 1 if len(unit) else 0
 
         def by_unit(columns: NDArray[np.number]) -> Floats:
-            sums = [np.bincount(unit, column, n_units) for column in columns.T]
-            return np.stack(sums, axis=1) if sums else np.zeros((n_units, 0))
+            sums = np.zeros((n_units, columns.shape[1]))
+            for i, column in enumerate(columns.T):
+                sums[:, i] = np.bincount(unit, column, n_units)
+            return sums
 
         per_image_of = cache(table.per_image)
         of_image = {

@@ -328,9 +328,7 @@ def _check_subgroups(
         _check_scores(problems, stored.table.take(labels == value), scores, f"{column} {value}, ")
 
 
-def _check_scores(
-    problems: Problems, table: Table, scores: tuple[Score, ...], where: str
-) -> None:
+def _check_scores(problems: Problems, table: Table, scores: tuple[Score, ...], where: str) -> None:
     """Scores that do not follow from the rows of a table."""
     stored = np.array([score.value for score in scores])
     again = point_values(table, [score.measure for score in scores])

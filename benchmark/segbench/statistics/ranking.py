@@ -57,8 +57,9 @@ def settled(values: Floats) -> Floats:
     """
     order = np.argsort(values, axis=-1, kind="stable")
     ordered = np.take_along_axis(values, order, axis=-1)
-    with np.errstate(invalid="ignore"):  # infinite less infinite
-        near = np.diff(ordered, axis=-1) <= ROUNDING * np.abs(ordered[..., 1:])
+    upper = np.where(np.isinf(ordered[..., 1:]), np.nan, ordered[..., 1:])
+    with np.errstate(invalid="ignore"):
+        near = upper - ordered[..., :-1] <= ROUNDING * np.abs(upper)
     if not near.any():
         return values
     at = np.arange(values.shape[-1])
