@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import combinations, permutations
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
 
-from segbench.board.rank import rank_entries
+from segbench.board.rank import _too_many, rank_entries
 from segbench.scoring.compare import image_values, paired_test
 from segbench.scoring.scores import linear_sums, weighted_values
 from segbench.scoring.stored import read_scores
@@ -96,6 +97,27 @@ def test_sums_give_the_values_of_weights(real, measure):
         sums = linear_sums(stored.table, chosen)
         literal = weighted_values(stored.table, [chosen])(weight)[:, 0]
         np.testing.assert_allclose(sums.finish(weight @ sums.per_unit), literal, rtol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("n", "said"), [(5, "swaps"), (32, ""), (33, "wins are 0"), (502, "one tier")]
+)
+def test_too_many_entries_to_tell_apart_are_said(real, n, said):
+    """10,001 swaps: 500 tests can still reach 5 %, 501 cannot; of 9 groups 13 tests cannot."""
+    stored = real["otsu"]
+    notes = _too_many(n, stored) if n != 5 else _too_many(14, replace(stored, table=stored.table.take(
+        np.isin(stored.table.groups, np.unique(stored.table.groups)[:9]))))  # fmt: skip
+    assert len(notes) == bool(said)
+    assert said in "".join(notes)
+
+
+def test_no_p_value_is_smaller():
+    for n in (3, 9, 20):
+        values = np.stack((np.ones(n), np.zeros(n)))[:, :, np.newaxis]
+        _, p = paired.permutation_tests(values, lambda s, n=n: s[..., 0] / n)
+        assert p[0, 1] >= paired.smallest_p(n)
+        if n < 20:
+            assert p[0, 1] == paired.smallest_p(n)
 
 
 def test_the_worst_tenth_has_no_sums(real):

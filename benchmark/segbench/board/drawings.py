@@ -40,7 +40,7 @@ Floats = NDArray[np.float64]
 N_DRAWN = 30
 """Of more entries than this the first are drawn."""
 N_LABELLED = 12
-"""Entries of a Pareto plot that have their names beside them, those on the front first."""
+"""Entries of a Pareto plot that have their names beside them: the front first, of many alone."""
 
 _WIDTH, _LINE, _TOP, _AXIS = 720, 24, 58, 48  # px
 _NAME = 30  # characters
@@ -109,7 +109,7 @@ def significance(standing: Standing, path: Path) -> None:
         _cells(axes, told, lambda v: {1: _BETTER, -1: _WORSE}.get(int(np.sign(v)), "#eef1f4"))
         for i in range(n):
             axes.text(i, i, "\N{MIDDLE DOT}", ha="center", va="center", color=MUTED)
-        names = [shortened(place.name, _NAME) for place in places]
+        names = [_name(place) for place in places]
         axes.set_xticks(range(n), names, rotation=90, fontsize=10 if n <= 20 else 8)  # noqa: PLR2004
         for x, colour, text in (
             (0, _BETTER, "better"), (70, _WORSE, "worse"), (134, "#eef1f4", "not told apart"),
@@ -211,12 +211,15 @@ def pareto(standing: Standing, column: CostColumn, path: Path) -> None:
 def _names_of_points(
     axes: Axes, found: list[tuple[Place, float]], front: NDArray[np.bool_]
 ) -> None:
-    """Names beside the points, those of the front first, where no other name is in the way."""
+    """Names beside the points, the front first, where no other name is in the way."""
     taken: list[tuple[float, float, float]] = []  # left, right, y in pixels
     low, high = axes.get_window_extent().x0, axes.get_window_extent().x1
-    for i in sorted(range(len(found)), key=lambda i: not front[i])[:N_LABELLED]:
+    candidates = sorted(range(len(found)), key=lambda i: not front[i])
+    if len(found) > N_DRAWN:
+        candidates = candidates[: int(front.sum())]
+    for i in candidates[:N_LABELLED]:
         place, price = found[i]
-        name, at = shortened(place.name, _NAME), (price, place.score.value)
+        name, at = _name(place), (price, place.score.value)
         x, y = axes.transData.transform(at)
         width = 6.4 * len(name) + 10
         for side, left in ((1, x + 8), (-1, x - 8 - width)):
@@ -238,6 +241,15 @@ def _names_of_points(
                 break
 
 
+def _name(place: Place) -> str:
+    """The name of an entry, its middle left out where it is long: names often differ at the end."""
+    name = place.name
+    half = _NAME // 2
+    return (
+        name if len(name) <= _NAME else f"{name[:half]}\N{HORIZONTAL ELLIPSIS}{name[-half + 1 :]}"
+    )
+
+
 def _plain(value: float, _position: float) -> str:
     return f"{value:g}"
 
@@ -252,7 +264,7 @@ def _measure(standing: Standing) -> str:
 
 
 def _longest(places: tuple[Place, ...]) -> int:
-    return max(len(shortened(place.name, _NAME)) for place in places)
+    return max(len(_name(place)) for place in places)
 
 
 def _left(places: tuple[Place, ...]) -> float:
@@ -332,7 +344,7 @@ def _bands(axes: Axes, places: tuple[Place, ...]) -> None:
 
 
 def _names(axes: Axes, places: tuple[Place, ...]) -> None:
-    names = [shortened(place.name, _NAME) for place in places]
+    names = [_name(place) for place in places]
     axes.set_yticks(range(len(names)), names)
     axes.tick_params(axis="y", length=0, labelsize=11, labelcolor=INK)
 

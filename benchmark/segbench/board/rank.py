@@ -19,8 +19,9 @@ from segbench.scoring.compare import image_values, paired_test
 from segbench.scoring.scores import Score, linear_sums, weighted_values
 from segbench.scoring.stored import Stored
 from segbench.statistics.bootstrap import FEW_UNITS, SEED, percentile_interval, replicate
-from segbench.statistics.paired import holm, permutation_tests
+from segbench.statistics.paired import EXACT_UP_TO, holm, permutation_tests, smallest_p
 from segbench.statistics.ranking import (
+    ALPHA,
     rank_probabilities,
     rank_then_aggregate,
     ranks,
@@ -147,7 +148,11 @@ def rank_entries(entries: Mapping[str, Stored], measure: str = "dice") -> Rankin
         ),
         p_holm=adjusted,
         differences=sign * apart,
-        notes=(*_few(first), *differing_handling(names, [scores[name] for name in names])),
+        notes=(
+            *_few(first),
+            *_too_many(len(names), first),
+            *differing_handling(names, [scores[name] for name in names]),
+        ),
     )
 
 
@@ -219,3 +224,18 @@ def _few(first: Stored) -> list[str]:
     if n >= FEW_UNITS:
         return []
     return [f"only {n} groups: with fewer than {FEW_UNITS} intervals are too narrow and tests weak"]
+
+
+def _too_many(n_entries: int, first: Stored) -> list[str]:
+    """Where tests cannot tell entries apart, whatever their scores, as there are so many."""
+    least = smallest_p(first.table.n_groups)
+    n_pairs = n_entries * (n_entries - 1) // 2
+    text = "{} tests of {} swaps each cannot reach {:.0%} after Holm's correction: {}"
+    swaps = f"{round(1 / least):,}" if first.table.n_groups > EXACT_UP_TO else f"{2 / least:,.0f}"
+    if (n_entries - 1) * least >= ALPHA:
+        return [text.format(n_entries - 1, swaps, ALPHA, "all entries are in one tier")]
+    if n_pairs * least >= ALPHA:
+        return [
+            text.format(n_pairs, swaps, ALPHA, "significant wins are 0; tiers need fewer tests")
+        ]
+    return []

@@ -158,6 +158,11 @@ def permutation_tests(
     return observed, p
 
 
+def smallest_p(n_units: int, *, n_permutations: int = N_PERMUTATIONS) -> float:
+    """No p-value of a permutation test over so many units can be smaller."""
+    return 2 / 2**n_units if n_units <= EXACT_UP_TO else 1 / (n_permutations + 1)
+
+
 def _share_reaching(size: Floats, least: Floats) -> Floats:
     """The share of swaps whose difference reaches a size, but for rounding; undefined ones do."""
     return (~(size < least * (1 - _TIES))).mean(axis=0)
