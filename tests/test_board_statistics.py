@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
 
+from segbench.board.across import across_datasets
 from segbench.board.rank import _too_many, rank_entries
+from segbench.board.standings import standings
 from segbench.scoring.compare import image_values, paired_test
 from segbench.scoring.scores import linear_sums, weighted_values
 from segbench.scoring.stored import read_scores
@@ -279,3 +281,39 @@ def test_the_pareto_front_is_the_literal_one(both, better):
     quality, cost = both
     found = ranking.pareto_front(quality, cost, higher_is_better=better)
     assert found.tolist() == literal_front(quality, cost, better=better)
+
+
+def test_across_the_real_datasets():
+    """PH2 and MADS share entries: win rates by hand, intervals from independent resamples."""
+    ranked = standings(ROOT / "results")
+    (across,) = (
+        a for a in across_datasets(ranked) if (a.selection, a.status) == ("test", "verified")
+    )
+    names = [entry.name for entry in across.entries]
+    assert {"otsu", "grabcut"} <= set(names)
+    values = np.array([entry.values for entry in across.entries]).T
+    mean_rank, win_rate = literal_across(values, better=True)
+    np.testing.assert_allclose([e.mean_rank for e in across.entries], mean_rank)
+    np.testing.assert_allclose([e.win_rate for e in across.entries], win_rate)
+    assert sorted(win_rate, reverse=True) == win_rate.tolist()
+    used = [s for s in ranked if s.dataset in across.measures and s.status == "verified"]
+    drawn = []
+    for i, s in enumerate(used):
+        columns = [
+            replicate(weighted_values(s.scores[n].table, [s.ranking.measure]), s.ranking.n_groups, seed=1 + i)[:, 0]
+            if n in s.scores else np.full(10_000, np.nan)
+            for n in names
+        ]  # fmt: skip
+        drawn.append(np.stack(columns, axis=1))
+    rates = [
+        literal_across(np.stack([d[b] for d in drawn]), better=True)[1]
+        for b in range(0, 10_000, 50)
+    ]
+    fast = ranking.mean_win_rate(np.stack(drawn), higher_is_better=True)
+    np.testing.assert_allclose(fast[::50], rates)
+    for i, entry in enumerate(across.entries):
+        np.testing.assert_allclose(entry.win_rate_ci95, np.quantile(fast[:, i], (0.025, 0.975)))
+
+
+def test_one_dataset_is_none_across():
+    assert across_datasets(standings(ROOT / "results", dataset="ph2")) == ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from segbench.board.standings import Standing
 from segbench.errors import SegbenchError
 from segbench.measures import Measure
 from segbench.scoring.comparable import find_score
+from segbench.scoring.evaluate import SIZE, sizes
 from segbench.scoring.scores import Score
 from segbench.scoring.stored import Stored
 
@@ -83,6 +85,14 @@ def subgroups_shown(standing: Standing) -> tuple[tuple[str, str], ...]:
     found = (subgroup_scores(standing, name) for name in standing.scores)
     every = (key for scores in found for key, s in scores.items() if not math.isnan(s.value))
     return tuple(dict.fromkeys(every))
+
+
+def subgroup_sizes(standing: Standing) -> dict[tuple[str, str], int]:
+    """How many images each subgroup (column, value) has."""
+    first = next(iter(standing.scores.values()))
+    labels = {**first.columns, SIZE: sizes(first.table)[0]}
+    columns = dict.fromkeys(column for column, _ in subgroups_shown(standing))
+    return {(c, value): n for c in columns for value, n in Counter(labels[c]).items()}
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from segbench.board.columns import (
     measures_shown,
     score_of,
     subgroup_scores,
+    subgroup_sizes,
     subgroups_shown,
 )
 from segbench.board.contents import Board, Section
@@ -166,8 +167,7 @@ def _subgroups(standing: Standing) -> str:
         of_entry = subgroup_scores(standing, place.name)
         cells = [with_interval(of_entry[key]) if key in of_entry else "" for key in shown]
         rows.append([place.name, *cells])
-    n = {key: score.n for name in standing.scores
-         for key, score in subgroup_scores(standing, name).items()}  # fmt: skip
+    n = subgroup_sizes(standing)
     titles = [f"{markdown_text(f'{column}: {value}')} ({n[column, value]} images)"
               for column, value in shown]  # fmt: skip
     return _table(["entry", *titles], rows, left=1)
