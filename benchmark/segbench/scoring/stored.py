@@ -6,11 +6,12 @@ samples and classes, and every score must come out of them again.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from segbench.confusion import Counts, worst_map
 from segbench.errors import Problems, SegbenchError
 from segbench.masks.json_files import read_json, read_regular
 from segbench.measures import ALL, FOREGROUND, Measure, definition_of, parse
+from segbench.scoring.evaluate import SIZE, sizes
 from segbench.scoring.files import ROWS, SCORES
 from segbench.scoring.scores import Score, Table, point_values
 
@@ -60,6 +62,7 @@ class Stored:
         table: The counts of every sample and class.
         columns: The dataset's columns, a label for each sample.
         scores: Every stored score.
+        subgroups: By column and value, the stored scores of a part of the samples.
     """
 
     folder: Path
@@ -72,6 +75,9 @@ class Stored:
     table: Table
     columns: Mapping[str, tuple[str, ...]]
     scores: tuple[Score, ...]
+    subgroups: Mapping[str, Mapping[str, tuple[Score, ...]]] = field(
+        default_factory=dict[str, Mapping[str, tuple[Score, ...]]]
+    )
 
     @property
     def main_label(self) -> str:
@@ -94,6 +100,9 @@ class _ScoreRow(BaseModel):
     signature: str
 
 
+_OfSubgroup = Annotated[tuple[_ScoreRow, ...], Field(max_length=MAX_SCORES)]
+
+
 class _Scores(BaseModel):
     """What is read of scores.json; keys that a later version adds are left alone."""
 
@@ -110,6 +119,7 @@ class _Scores(BaseModel):
     n_missing: int
     segbench_version: str
     scores: tuple[_ScoreRow, ...] = Field(max_length=MAX_SCORES)
+    subgroups: dict[str, dict[str, _OfSubgroup]] = Field(default_factory=dict)
 
 
 def read_scores(folder: str | Path, *, check: bool = True) -> Stored:
@@ -141,6 +151,13 @@ def read_scores(folder: str | Path, *, check: bool = True) -> Stored:
         table=table,
         columns=columns,
         scores=scores,
+        subgroups={
+            column: {
+                value: tuple(_score(folder / SCORES, row, names) for row in of_value)
+                for value, of_value in groups.items()
+            }
+            for column, groups in (head.subgroups.items() if check else ())
+        },
     )
     if check:
         _check(stored, head, rows)
@@ -374,7 +391,10 @@ def _score(path: Path, row: _ScoreRow, names: tuple[str, ...]) -> Score:
 
 def measure_of(signature: str) -> Measure:
     """The measure that a signature begins with."""
-    return parse(signature.partition("|ignore:")[0])
+    return _parsed(signature.partition("|ignore:")[0])
+
+
+_parsed = lru_cache(maxsize=1024)(parse)  # entries of a board have the same few measures
 
 
 def _check(stored: Stored, head: _Scores, rows: pa.Table) -> None:
@@ -388,24 +408,48 @@ def _check(stored: Stored, head: _Scores, rows: pa.Table) -> None:
         if stated != found:
             problems.add("different number", f"{name}: {stated} in {SCORES}, {found} in {ROWS}")
     measures = [score.measure for score in stored.scores]
-    if len(measures) * len(table) > MAX_VALUES:
-        raise SegbenchError(f"{stored.folder}: {len(measures):,} scores of {len(table):,} images")
-    for first, second in pairwise(sorted(map(str, measures))):
-        if first == second:
-            problems.add("score stored twice", first)
-    values = point_values(table, measures)
-    for score, value in zip(stored.scores, values, strict=True):
-        if not _same(score.value, value):
-            problems.add(
-                "score that does not follow from the rows",
-                f"{score.measure}: {score.value:.6f} stored, {value:.6f} from the rows",
-            )
+    for measure, times in Counter(measures).items():
+        if times > 1:
+            problems.add("score stored twice", f"{measure}")
+    _check_scores(problems, stored, table, stored.scores, "")
     of_class = {m for m in measures if m.over == "images" and m.label in table.class_names}
     for measure in sorted(of_class, key=str):
         column = _column(rows, measure, table)
         if column is None or not _same(column, table.per_image(measure)):
             problems.add("column that does not follow from the counts", f"{measure}")
+    for column, groups in stored.subgroups.items():
+        _check_subgroups(problems, stored, column, groups)
     problems.raise_if_any(f"{stored.folder}: scores and rows do not agree; {_AGAIN}")
+
+
+def _check_subgroups(
+    problems: Problems, stored: Stored, column: str, groups: Mapping[str, tuple[Score, ...]]
+) -> None:
+    """Scores of subgroups that do not follow from the rows."""
+    found = sizes(stored.table)[0] if column == SIZE else stored.columns.get(column)
+    if found is None or set(found) != set(groups):
+        problems.add("subgroups that the rows do not have", column)
+        return
+    labels = np.array(found)
+    for value, scores in groups.items():
+        part = stored.table.take(labels == value)
+        _check_scores(problems, stored, part, scores, f"{column} {value}, ")
+
+
+def _check_scores(
+    problems: Problems, stored_in: Stored, table: Table, scores: tuple[Score, ...], where: str
+) -> None:
+    """Scores that do not follow from the rows of a table."""
+    if len(scores) * len(table) > MAX_VALUES:
+        raise SegbenchError(f"{stored_in.folder}: {len(scores):,} scores of {len(table):,} images")
+    stored = np.array([score.value for score in scores])
+    again = point_values(table, [score.measure for score in scores])
+    same = np.isclose(stored, again, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
+    for i in np.flatnonzero(~same):
+        problems.add(
+            "score that does not follow from the rows",
+            f"{where}{scores[i].measure}: {stored[i]:.6f} stored, {again[i]:.6f} from the rows",
+        )
 
 
 def _column(rows: pa.Table, measure: Measure, table: Table) -> NDArray[np.float64] | None:
