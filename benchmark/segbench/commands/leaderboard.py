@@ -7,10 +7,18 @@ from typing import Annotated
 
 import typer
 
-from segbench.commands.options import Json
+from segbench.commands.options import Data, Json
+
+app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+
+Results = Annotated[
+    Path, typer.Option("--results", help="The folder of entries: <dataset>/<entry>/.")
+]
 
 
+@app.callback()
 def leaderboard(
+    context: typer.Context,
     *,
     dataset: Annotated[
         str | None, typer.Option("--dataset", help="Only this dataset's entries.")
@@ -21,12 +29,12 @@ def leaderboard(
             "--sort", help="The measure to rank by: hd95, or 'iou|class:lesion|over:dataset'."
         ),
     ] = "dice",
-    results: Annotated[
-        Path, typer.Option("--results", help="The folder of entries: <dataset>/<entry>/.")
-    ] = Path("results"),
+    results: Results = Path("results"),
     json: Json = False,
 ) -> None:
     """Rank the entries of a results folder, with tiers of those that cannot be told apart."""
+    if context.invoked_subcommand is not None:
+        return
     from segbench.board.standings import standings  # noqa: PLC0415
     from segbench.commands.board_tables import show_standing, standing_json  # noqa: PLC0415
     from segbench.commands.console import say_json  # noqa: PLC0415
@@ -37,3 +45,55 @@ def leaderboard(
         return
     for standing in found:
         show_standing(standing)
+
+
+@app.command("open")
+def open_page(
+    *,
+    results: Results = Path("results"),
+    data: Data = None,
+    predictions: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--predictions",
+            metavar="NAME=PATH",
+            help="Masks that are no entry, to look at beside the entries'. May be repeated.",
+        ),
+    ] = None,
+    port: Annotated[int, typer.Option("--port", help="0: any that is free.", min=0, max=65535)] = 0,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")
+    ] = True,
+) -> None:
+    """Look at the entries image by image, from your own copy of the data, on this machine alone."""
+    import webbrowser  # noqa: PLC0415
+
+    from segbench.board.site.local import local_page  # noqa: PLC0415
+    from segbench.board.site.serve import HOST, server  # noqa: PLC0415
+    from segbench.commands.console import note, say  # noqa: PLC0415
+
+    page = local_page(results, data=data, predictions=_named(predictions or []))
+    for line in page.notes:
+        note(line)
+    with server(page.served, port=port) as running:
+        url = f"http://{HOST}:{running.server_port}/"
+        say(f"{url}  (stop with Ctrl+C)")
+        if browser:
+            webbrowser.open(url)
+        try:
+            running.serve_forever()
+        except KeyboardInterrupt:
+            note("stopped")
+
+
+def _named(given: list[str]) -> dict[str, Path]:
+    """`NAME=PATH` options as paths by name."""
+    found: dict[str, Path] = {}
+    for text in given:
+        name, equals, path = text.partition("=")
+        if not equals or not name or not path:
+            raise typer.BadParameter(f"{text!r}: expected NAME=PATH", param_hint="--predictions")
+        if name in found:
+            raise typer.BadParameter(f"{name} is given twice", param_hint="--predictions")
+        found[name] = Path(path)
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -81,22 +81,22 @@ class Board:
     @cached_property
     def columns(self) -> tuple[Measure, ...]:
         """The measures of the table, the ranking's first, as far as every entry has them."""
-        label = self.first.main_label
-        labels = {label, "foreground"}
-        found = {(s.measure.key, s.measure.over): s.measure for s in self._scores(labels)}
+        found = {
+            (s.measure.key, s.measure.over): s.measure for s in self._scores(self.first.main_label)
+        }
         chosen = [self.measure, *(found[c] for c in COLUMNS if c in found)]
         return tuple(m for m in dict.fromkeys(chosen) if all(self._has(s, m) for s in self.stored))
 
     @cached_property
     def of_images(self) -> tuple[Measure, ...]:
         """The measures with values of single images, the ranking's first if it has any."""
-        named = {s.measure.key: s.measure for s in self._scores({"foreground"}, "classes")}
-        named |= {s.measure.key: s.measure for s in self._scores({self.first.main_label}, "images")}
-        of_ranking = replace(self.measure, over="images") if self._is_tail() else self.measure
-        chosen = [of_ranking, *(named[key] for key in OF_IMAGES if key in named)]
-        return tuple(
-            m for m in dict.fromkeys(chosen) if not np.isnan(image_values(self.first.table, m)).all()
-        )
+        label = self.first.main_label
+        named = {s.measure.key: s.measure for s in self._scores(label, "classes")}
+        named |= {s.measure.key: s.measure for s in self._scores(label, "images")}
+        of_ranking = [self.measure] if self.measure.over in {"images", "classes"} else []
+        chosen = [*of_ranking, *(named[key] for key in OF_IMAGES if key in named)]
+        values = {m: image_values(self.first.table, m) for m in dict.fromkeys(chosen)}
+        return tuple(m for m, own in values.items() if not np.isnan(own).all())
 
     @property
     def stored(self) -> Iterator[Stored]:
@@ -113,14 +113,11 @@ class Board:
         }
         return {**found, SIZE: tuple(sizes(self.first.table)[0])}
 
-    def _is_tail(self) -> bool:
-        return self.measure.over in {"worst10", "median"}
-
-    def _scores(self, labels: set[str], over: str = "") -> list[Score]:
+    def _scores(self, label: str, over: str = "") -> list[Score]:
         return [
             s
             for s in self.first.scores
-            if s.measure.label in labels and (not over or s.measure.over == over)
+            if s.measure.label == label and (not over or s.measure.over == over)
         ]
 
     @staticmethod

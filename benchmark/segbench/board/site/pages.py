@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from segbench.statistics.bootstrap import FEW_UNITS, N_RESAMPLES
 if TYPE_CHECKING:
     import jinja2
 
+    from segbench.board.site.viewer import Viewer
     from segbench.catalog.card import Card
 
 OVER = {
@@ -45,7 +46,7 @@ SHORT = {
     "masd": "MASD",
     "boundary_iou": "Boundary IoU",
 }
-BAR = 150
+BAR = 110
 """Width of an interval bar, px."""
 
 
@@ -68,11 +69,11 @@ class View:
 
     Attributes:
         board: The board.
-        viewer: Whether its images may be looked at.
+        viewer: Shows its images; None where they may not be shown, or are not there.
     """
 
     board: Board
-    viewer: bool
+    viewer: Viewer | None
 
     @cached_property
     def tables(self) -> list[tuple[Standing, tuple[Line, ...]]]:
@@ -88,7 +89,8 @@ class View:
     def axis(self) -> Axis:
         """Of the interval bars of the ranking's measure."""
         scores = [line.scores[0] for _, _, line in self.entries]
-        return axis_of([x for s in scores for x in (s.value, *s.ci95)])
+        ends = [x for s in scores for x in (s.value, *s.ci95)]
+        return axis_of(ends, self.board.measure)
 
     @cached_property
     def subgroups(self) -> list[tuple[str, list[Subgroup]]]:
@@ -116,7 +118,7 @@ class View:
             for side in (group.means, group.low, group.high)
             for x in side
         ]
-        return axis_of(ends)
+        return axis_of(ends, self.board.of_images[0])
 
     @cached_property
     def card(self) -> Card | None:
@@ -125,12 +127,15 @@ class View:
         return None if folder is None else read_dataset(folder).card
 
 
-def axis_of(ends: Sequence[float]) -> Axis:
-    """An axis with some air that holds all finite values."""
+def axis_of(ends: Sequence[float], measure: Measure) -> Axis:
+    """An axis that holds all finite values with some air, but not beyond the best value."""
     finite = [x for x in ends if math.isfinite(x)] or [0.0, 1.0]
     low, high = min(finite), max(finite)
     air = 0.04 * (high - low) or 0.02
-    return Axis(low - air, high + air)
+    best = measure.definition.best
+    if measure.definition.higher_is_better:
+        return Axis(low - air, max(high, min(high + air, best)))
+    return Axis(min(low, max(low - air, best)), high + air)
 
 
 def render(template: str, **content: object) -> str:
@@ -154,22 +159,23 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.globals.update(
-        version=__version__,
-        few=FEW_UNITS,
-        n_resamples=f"{N_RESAMPLES:,}",
-        bar=BAR,
-        heading=heading,
-        full_heading=full_heading,
-        shown=shown,
-        interval=interval,
-        plain=plain,
-        ranks=ranks,
-        sort_value=sort_value,
-        millions=millions,
-        duration=duration,
-        is_finite=math.isfinite,
-    )
+    shared: dict[str, Any] = {
+        "version": __version__,
+        "few": FEW_UNITS,
+        "n_resamples": f"{N_RESAMPLES:,}",
+        "bar": BAR,
+        "heading": heading,
+        "full_heading": full_heading,
+        "shown": shown,
+        "interval": interval,
+        "plain": plain,
+        "ranks": ranks,
+        "sort_value": sort_value,
+        "millions": millions,
+        "duration": duration,
+        "is_finite": math.isfinite,
+    }
+    environment.globals.update(shared)
     return environment
 
 
@@ -236,7 +242,7 @@ def millions(n: int) -> str:
 
 def duration(seconds: float) -> str:
     """A time in minutes or hours."""
-    if seconds < 2 * 3600:  # noqa: PLR2004
+    if seconds < 2 * 3600:
         return f"{seconds / 60:.0f}\N{NARROW NO-BREAK SPACE}min"
     return f"{seconds / 3600:.1f}\N{NARROW NO-BREAK SPACE}h"
 

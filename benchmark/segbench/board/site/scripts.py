@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from segbench.measures import Measure
 
-_ESCAPED = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+_ESCAPED = {c: f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 
 FRACTION_DIGITS, DISTANCE_DIGITS = 5, 2
 
@@ -34,9 +34,7 @@ def digits_of(measure: Measure) -> int:
 def packed(values: Iterable[float], digits: int) -> list[int | str | None]:
     """Values as whole numbers of the last decimal: half the characters of fractions."""
     scale = 10**digits
-    return [
-        None if math.isnan(x) else "inf" if math.isinf(x) else round(x * scale) for x in values
-    ]
+    return [None if math.isnan(x) else "inf" if math.isinf(x) else round(x * scale) for x in values]
 
 
 def number(value: float, digits: int = 6) -> float | str | None:

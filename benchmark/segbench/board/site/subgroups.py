@@ -1,4 +1,4 @@
-"""Means within subgroups, of all entries at once, with the intervals of `segbench evaluate --by`."""
+"""Means within subgroups, of all entries at once; intervals as `segbench evaluate --by` has."""
 
 from __future__ import annotations
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -16,12 +17,15 @@ from segbench.board.entry import PREDICTIONS
 from segbench.board.site.boards import Board
 from segbench.board.site.contours import path_data
 from segbench.board.site.scripts import script
+from segbench.board.write import masks_of
 from segbench.catalog.cards import card_folders, read_dataset
 from segbench.errors import SegbenchError
 from segbench.masks.decode import MaskFileError
 from segbench.masks.labels import IGNORE_ID, foreground
-from segbench.masks.prepared import PreparedDataset, Row, data_folder, prepared_datasets
+from segbench.masks.prepared import PreparedDataset, Row, prepared_datasets
 from segbench.masks.submission import Submission, open_submission
+from segbench.scoring.evaluate import evaluate
+from segbench.scoring.scores import Table
 
 Mask = NDArray[np.uint8]
 ReadMask = Callable[[Row], Mask]
@@ -41,6 +45,8 @@ OPEN_LICENCES = frozenset(
 )
 """Licences (of a card) under which reduced pictures may be passed on; no others are written."""
 
+NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9.-]*")
+
 LONG_SIDE = 640
 _QUALITY = 85
 
@@ -54,12 +60,14 @@ class Viewer:
         dataset: The user's own copy, of the same content.
         rows: The board's samples, by id.
         masks: By entry its masks, HxW class ids.
+        others: Masks that are no entry: by name their rows; `masks` has them too.
     """
 
     board: Board
     dataset: PreparedDataset
     rows: Mapping[str, Row] = field(repr=False)
     masks: Mapping[str, ReadMask] = field(repr=False)
+    others: Mapping[str, Table] = field(default_factory=dict[str, Table], repr=False)
 
     def picture(self, identifier: str, *, long_side: int = LONG_SIDE) -> bytes:
         """A sample's image as JPEG, reduced where it is larger."""
@@ -87,19 +95,15 @@ class Viewer:
         return script(key, content).encode()
 
 
-def viewers(
-    found: Sequence[Board], *, data: Path | None, redistributable_only: bool
-) -> dict[str, Viewer]:
+def viewers(found: Sequence[Board], *, data: Path, redistributable_only: bool) -> dict[str, Viewer]:
     """A viewer of each board whose dataset is prepared here with the same content.
 
     Args:
         found: The boards.
-        data: Where prepared datasets live; None: there are no viewers.
+        data: Where prepared datasets live.
         redistributable_only: Only of datasets whose card has a licence in `OPEN_LICENCES`.
     """
-    if data is None:
-        return {}
-    prepared = {dataset.name: dataset for dataset in prepared_datasets(data_folder(data))}
+    prepared = {dataset.name: dataset for dataset in prepared_datasets(data)}
     out: dict[str, Viewer] = {}
     for board in found:
         dataset = prepared.get(board.dataset)
@@ -113,6 +117,49 @@ def viewers(
                 board=board, dataset=dataset, rows=rows, masks=_entry_masks(board)
             )
     return out
+
+
+def with_predictions(
+    looked_at: Mapping[str, Viewer], predictions: Mapping[str, Path]
+) -> dict[str, Viewer]:
+    """Viewers that also show masks which are no entry, scored here for the order of the images.
+
+    Raises:
+        SegbenchError: A name is no entry's name or is taken, or the masks fit no board.
+    """
+    out = dict(looked_at)
+    for name, path in predictions.items():
+        if not NAME_PATTERN.fullmatch(name):
+            raise SegbenchError(
+                f"--predictions {name}={path}: a name has the form {NAME_PATTERN.pattern}"
+            )
+        ids = open_submission(path).ids
+        fitting = [key for key, viewer in out.items() if viewer.rows.keys() <= ids]
+        if not fitting:
+            known = ", ".join(f"{v.board.title} ({next(iter(v.rows))}, ...)" for v in out.values())
+            raise SegbenchError(
+                f"{path}: holds no mask for every image of a board that can be looked at here; "
+                f"these can: {known or 'none'}"
+            )
+        for key in fitting:
+            out[key] = _with_other(out[key], name, path)
+    return out
+
+
+def _with_other(viewer: Viewer, name: str, path: Path) -> Viewer:
+    if name in viewer.masks:
+        raise SegbenchError(
+            f"--predictions {name}={path}: {viewer.board.title} has an entry {name}"
+        )
+    split, fold = selection_of(viewer.board)
+    dataset = viewer.dataset
+    result = evaluate(path, dataset=dataset.name, split=split, fold=fold, data=dataset.root.parent)
+    read = masks_of(result, path)
+    return replace(
+        viewer,
+        masks={**viewer.masks, name: lambda row: read(row.id)},
+        others={**viewer.others, name: result.table},
+    )
 
 
 def redistributable(dataset: str) -> bool:

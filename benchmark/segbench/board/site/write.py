@@ -1,8 +1,8 @@
-"""Write the page: one folder a board, one file an entry, data beside them, the same bytes always."""
+"""Write the page: a folder a board, a file an entry, data beside them; the same bytes always."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from itertools import combinations
 from pathlib import Path
@@ -25,7 +25,7 @@ from segbench.errors import SegbenchError
 from segbench.measures import Measure
 from segbench.scoring.compare import image_values
 from segbench.scoring.files import replace_folder
-from segbench.scoring.scores import Score
+from segbench.scoring.scores import Score, Table
 
 ASSETS = ("site.css", "theme.js", "site.js", "charts.js", "board.js", "entry.js", "compare.js")
 VIEWER_ASSETS = ("viewer.js",)
@@ -58,7 +58,7 @@ def write_site(
     if folder.exists() and any(folder.iterdir()) and not (folder / MARKER).is_file():
         raise SegbenchError(f"{folder}: holds something else than a page that segbench wrote")
     found = boards(standings, published)
-    looked_at = viewers(found, data=data, redistributable_only=True)
+    looked_at = viewers(found, data=data, redistributable_only=True) if data else {}
 
     def fill(made: Path) -> None:
         for path, content in site_files(found, looked_at, results_link=results_link):
@@ -71,13 +71,13 @@ def write_site(
 
 
 def site_files(
-    found: Sequence[Board], looked_at: dict[str, Viewer], *, results_link: str = ""
+    found: Sequence[Board], looked_at: Mapping[str, Viewer], *, results_link: str = ""
 ) -> Iterator[tuple[str, bytes]]:
     """Every file of the page but the viewer's pictures and contours, by path."""
     assets = resources.files("segbench.board.site") / "assets"
     for name in (*ASSETS, *VIEWER_ASSETS):
         yield f"assets/{name}", (assets / name).read_bytes()
-    views = [View(board=board, viewer=board.key in looked_at) for board in found]
+    views = [View(board=board, viewer=looked_at.get(board.key)) for board in found]
     yield "index.html", _page("index.html.j2", root="", views=views)
     for view in views:
         for path, content in _board_files(view, results_link):
@@ -94,8 +94,10 @@ def _board_files(view: View, results_link: str) -> Iterator[tuple[str, bytes]]:
     if not board.standings:
         return
     yield "compare.html", _page("compare.html.j2", root="../", view=view, board=board)
-    if view.viewer:
+    if view.viewer is not None:
         yield "viewer.html", _page("viewer.html.j2", root="../", view=view, board=board)
+        for name, table in view.viewer.others.items():
+            yield f"data/entries/{name}.js", _script(f"entries/{name}", _values(board, table))
     yield "data/board.js", _script("board", _board_data(view))
     yield "data/samples.js", _script("samples", _samples_data(board))
     yield "data/pairs.js", _script("pairs", [_pairs_data(s) for s in board.standings])
@@ -115,7 +117,7 @@ def _board_files(view: View, results_link: str) -> Iterator[tuple[str, bytes]]:
                 files=f"../../{results_link}/{entry.dataset}/{entry.name}" if results_link else "",
             ),
         )
-        values = _entry_data(board, standing, entry.name)
+        values = _values(board, standing.scores[entry.name].table)
         yield f"data/entries/{entry.name}.js", _script(f"entries/{entry.name}", values)
 
 
@@ -129,7 +131,8 @@ def _board_data(view: View) -> dict[str, object]:
     return {
         "title": board.title,
         "file": board.key,
-        "viewer": view.viewer,
+        "viewer": view.viewer is not None,
+        "others": sorted(view.viewer.others) if view.viewer else [],
         "columns": [_measure(m) for m in board.columns],
         "images": [{**_measure(m), "digits": digits_of(m)} for m in board.of_images],
         "entries": [
@@ -200,8 +203,8 @@ def _pairs_data(standing: Standing) -> dict[str, object]:
     }
 
 
-def _entry_data(board: Board, standing: Standing, name: str) -> list[list[int | str | None]]:
-    table = standing.scores[name].table
+def _values(board: Board, table: Table) -> list[list[int | str | None]]:
+    """The values of single images, by measure."""
     return [packed(image_values(table, m).tolist(), digits_of(m)) for m in board.of_images]
 
 

@@ -75,7 +75,7 @@ document.addEventListener("DOMContentLoaded", () => {
     }
     const first = board.entries[0].status;
     const front = frontier(points.filter((p) => p.class === first), column.higher);
-    const chart = scatter(points, {
+    const chart = () => scatter(points, {
       label: `${column.title} against ${title} of ${points.length} entries. Not beaten at their cost: `
         + `${front.map((p) => p.name).join(", ")}.`,
       xTitle: title, yTitle: column.short, log: true, front,

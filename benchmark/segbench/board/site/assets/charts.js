@@ -3,7 +3,7 @@
 
 segbench.charts = (() => {
   const { element, download } = segbench;
-  const WIDTH = 560;
+  let WIDTH = 560; // px of the drawing: text keeps its size on a phone
   const MARGIN = { top: 10, right: 16, bottom: 44, left: 52 };
 
   function svg(tag, attributes = {}, ...children) {
@@ -27,7 +27,12 @@ segbench.charts = (() => {
 
   function linear(low, high, from, to) {
     const at = (x) => from + ((x - low) / (high - low)) * (to - from);
-    return Object.assign(at, { ticks: (n) => ticks(low, high, n), text: String });
+    const decimals = (n) => {
+      const found = ticks(low, high, n);
+      return Math.max(0, ...found.map((t) => (String(t).split(".")[1] ?? "").length));
+    };
+    const text = (t, n) => t.toFixed(decimals(n)).replace("-", "−");
+    return Object.assign(at, { ticks: (n) => ticks(low, high, n), text });
   }
 
   const SI = [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]];
@@ -65,15 +70,16 @@ segbench.charts = (() => {
     const { left, right, top, bottom } = MARGIN;
     const grid = svg("g", { class: "grid" });
     const text = svg("g", { class: "ticks" });
-    for (const t of x.ticks(6)) {
+    const n = WIDTH < 420 ? 4 : 6;
+    for (const t of x.ticks(n)) {
       grid.append(svg("path", { d: `M${x(t)} ${top}V${height - bottom}` }));
       text.append(
-        svg("text", { x: x(t), y: height - bottom + 16, "text-anchor": "middle" }, x.text(t)),
+        svg("text", { x: x(t), y: height - bottom + 16, "text-anchor": "middle" }, x.text(t, n)),
       );
     }
     for (const t of y.ticks(5)) {
       grid.append(svg("path", { d: `M${left} ${y(t)}H${WIDTH - right}` }));
-      text.append(svg("text", { x: left - 6, y: y(t) + 4, "text-anchor": "end" }, y.text(t)));
+      text.append(svg("text", { x: left - 6, y: y(t) + 4, "text-anchor": "end" }, y.text(t, 5)));
     }
     const titles = svg(
       "g",
@@ -92,8 +98,10 @@ segbench.charts = (() => {
     );
   }
 
-  // Put a drawing into a figure, with its caption and its data.
-  function place(figure, chart, { caption, file, rows }) {
+  // Put a drawing into a figure, as wide as it has room for, with its caption and its data.
+  function place(figure, draw, { caption, file, rows }) {
+    WIDTH = Math.round(Math.min(640, Math.max(300, figure.clientWidth)));
+    const chart = draw();
     const button = element(
       "button",
       { type: "button", class: "quiet", onclick: () => download(file, rows()) },

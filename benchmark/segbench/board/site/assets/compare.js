@@ -210,14 +210,14 @@ document.addEventListener("DOMContentLoaded", () => {
     const unit = measure.unit ? `, ${measure.unit}` : "";
     const wins = apart.filter((x) => (measure.higher ? x > 0 : x < 0)).length;
     const ties = apart.filter((x) => x === 0).length;
-    place(byId("differences-chart"), histogram(apart, {
+    place(byId("differences-chart"), () => histogram(apart, {
       label: `Histogram of the differences on ${apart.length} images`,
       xTitle: `${measure.short} of ${a} less ${b}${unit}`, low, high, zero: true,
     }), {
       caption: `${a} is better on ${wins}, ${b} on ${apart.length - wins - ties}, equal on ${ties} of ${apart.length} images.`,
       file: `${board.file}-${a}-${b}-differences.csv`, rows,
     });
-    place(byId("both-chart"), scatter(finite.map((image) => ({
+    place(byId("both-chart"), () => scatter(finite.map((image) => ({
       x: image.a, y: image.b,
       title: `${image.id}: ${show(image.a, measure.shown)} and ${show(image.b, measure.shown)}`,
     })), {

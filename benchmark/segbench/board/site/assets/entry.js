@@ -17,8 +17,9 @@ document.addEventListener("DOMContentLoaded", () => {
     const measure = board.images[i];
     const own = unpack(values[i], measure.digits);
     const defined = own.filter((x) => !Number.isNaN(x)).length;
-    const bounds = measure.unit ? {} : { low: Math.min(0, ...own.filter(Number.isFinite)), high: 1 };
-    const chart = histogram(own, {
+    const lowest = Math.min(1, ...own.filter(Number.isFinite));
+    const bounds = measure.unit ? {} : { low: Math.min(0.75, Math.floor(lowest * 4) / 4), high: 1 };
+    const chart = () => histogram(own, {
       label: `Histogram of ${measure.title} over ${defined} images`,
       xTitle: measure.unit ? `${measure.short}, ${measure.unit}` : measure.short,
       ...bounds,

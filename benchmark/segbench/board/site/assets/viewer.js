@@ -9,7 +9,11 @@ document.addEventListener("DOMContentLoaded", () => {
   const byId = (id) => document.getElementById(id);
   const MOST = 6;
   const stage = byId("stage");
-  const names = board.entries.map((entry) => entry.name);
+  const titles = new Map([
+    ...board.entries.map((entry) => [entry.name, entry.title]),
+    ...board.others.map((name) => [name, ""]),
+  ]);
+  const names = [...titles.keys()];
   const state = { chosen: [], reference: true, sample: samples.ids[0], order: [...samples.ids] };
   const place = new Map(samples.ids.map((id, i) => [id, i]));
   const values = new Map();
@@ -40,7 +44,7 @@ document.addEventListener("DOMContentLoaded", () => {
     };
     const shown = names.filter((name) => state.chosen.includes(name));
     const others = names.filter((name) => !state.chosen.includes(name)
-      && board.entries[names.indexOf(name)].title.concat(" ", name).toLowerCase().includes(words));
+      && `${name} ${titles.get(name)}`.toLowerCase().includes(words));
     const focused = document.activeElement?.id;
     byId("toggles").replaceChildren(
       item("reference", "reference", state.reference, "reference", (box) => {
@@ -168,7 +172,8 @@ document.addEventListener("DOMContentLoaded", () => {
   function read() {
     const wanted = asked();
     const entries = (wanted.get("entries") ?? "").split(",").filter((name) => names.includes(name));
-    state.chosen = (entries.length ? entries : names.slice(0, 2)).slice(0, MOST);
+    const first = [...board.others, ...names].slice(0, 2);
+    state.chosen = [...new Set(entries.length ? entries : first)].slice(0, MOST);
     if (place.has(wanted.get("sample"))) state.sample = wanted.get("sample");
   }
 
