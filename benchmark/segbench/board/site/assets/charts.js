@@ -163,7 +163,7 @@ segbench.charts = (() => {
 
   // Points, each with a link or a title; with whiskers where they have an interval.
   function scatter(points, { label, xTitle, yTitle, log = false, square = false, front = null }) {
-    const height = square ? 520 : 360;
+    const height = square ? Math.round(WIDTH * 0.95) : 360;
     const ends = points.flatMap((p) => [p.y, p.low ?? p.y, p.high ?? p.y]);
     const xs = points.map((p) => p.x);
     const spanY = square ? range([...xs, ...ends], 0.03) : range(ends);
