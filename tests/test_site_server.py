@@ -117,7 +117,7 @@ def test_only_reading(port, method):
 def test_predictions_that_fit_nothing_are_refused(board_results, synthetic, tmp_path):
     masks = board_results.parent / "masks-far"
     for name, path, said in (
-        ("exact", masks, "there is an entry exact"),
+        ("exact", masks, "has an entry exact"),
         ("<b>", masks, "a name has the form"),
         ("mine", tmp_path / "none", "no such folder"),
     ):
@@ -148,9 +148,14 @@ def test_the_command(board_results, synthetic):
     command = [sys.executable, "-m", "segbench", "leaderboard", "open", "--no-browser"]
     command += ["--results", str(board_results), "--data", str(synthetic)]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"}, start_new_session=True,
-    )  # fmt: skip
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        # where tests run in the background, Ctrl+C would be ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+    )
     try:
         found = re.match(r"http://127\.0\.0\.1:(\d+)/", process.stdout.readline())
         assert found
@@ -159,8 +164,9 @@ def test_the_command(board_results, synthetic):
         _, err = process.communicate(timeout=20)
     finally:
         process.kill()
+        process.wait()
     assert process.returncode == 0
-    assert "Traceback" not in err
+    assert err == "stopped\n"
 
 
 def test_refusals_of_the_command(board_results, segbench, port):
