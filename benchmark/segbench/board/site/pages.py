@@ -85,6 +85,12 @@ class View:
         """Every ranked entry."""
         return [(line.entry, standing, line) for standing, own in self.tables for line in own]
 
+    @property
+    def has_costs(self) -> bool:
+        """Whether any entry says what it costs."""
+        costs = [entry.cost for entry, _, _ in self.entries]
+        return any(c.parameters or c.flops or c.latencies for c in costs)
+
     @cached_property
     def axis(self) -> Axis:
         """Of the interval bars of the ranking's measure."""
@@ -171,7 +177,6 @@ def _environment() -> jinja2.Environment:
         "plain": plain,
         "ranks": ranks,
         "sort_value": sort_value,
-        "millions": millions,
         "duration": duration,
         "is_finite": math.isfinite,
     }
@@ -233,11 +238,6 @@ def ranks(line: Line) -> str:
     if math.isnan(low):
         return "\N{EN DASH}"
     return f"{low:g}" if low == high else f"{low:g}\N{EN DASH}{high:g}"
-
-
-def millions(n: int) -> str:
-    """A count of parameters."""
-    return f"{n / 1e6:.2f}\N{NARROW NO-BREAK SPACE}M"
 
 
 def duration(seconds: float) -> str:

@@ -97,8 +97,9 @@ document.addEventListener("DOMContentLoaded", () => {
     const status = button.dataset.csv;
     button.addEventListener("click", () => download(`${board.file}-${status}.csv`, tableRows(status)));
   }
-  const with_ = Object.keys(COSTS).find((by) => board.entries.some((e) => e[COSTS[by][1]] > 0));
-  if (with_) byId("cost-by").value = with_;
+  if (!byId("cost-by")) return; // no entry says what it costs
+  const given = Object.keys(COSTS).find((by) => board.entries.some((e) => e[COSTS[by][1]] > 0));
+  if (given) byId("cost-by").value = given;
   byId("cost-by").addEventListener("change", drawCost);
   drawCost();
 });

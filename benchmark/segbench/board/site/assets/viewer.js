@@ -177,7 +177,7 @@ document.addEventListener("DOMContentLoaded", () => {
     if (place.has(wanted.get("sample"))) state.sample = wanted.get("sample");
   }
 
-  board.images.forEach((m, i) => byId("measure").append(element("option", { value: i }, m.title)));
+  board.images.forEach((m, i) => byId("measure").append(element("option", { value: i }, m.unit ? `${m.short}, ${m.unit}` : m.short)));
   document.addEventListener("keydown", (event) => {
     if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
     if (event.target.matches("input:not([type=checkbox]), select, textarea")) return;
