@@ -19,9 +19,10 @@ lint: .venv/dev
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-# the pictures of the README, from the drawn dataset
-pictures: .venv/core
+# the pictures of the README, from the drawn dataset and the tables of results/
+pictures: .venv/dev .venv/browser
 	$(BIN)/python benchmark/tools/readme_pictures.py docs/pictures
+	$(BIN)/python benchmark/tools/site_pictures.py docs/pictures
 
 # the speed of segbench and of other tools on the same files: results/performance.md (2 GB of tools)
 peers:
