@@ -1,7 +1,7 @@
 """Photograph the leaderboard's page in Chromium: `site_pictures.py docs/pictures`.
 
-`board.png` is the PH2 board of results/, which shows numbers alone; `viewer.png` the viewer with the
-classical baselines on the drawn dataset, whose pictures are ours to show.
+`board.png` is the PH2 board of results/, which shows numbers alone; `viewer.png` is the viewer with
+the classical baselines on the drawn dataset, whose pictures are ours to show.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from segbench.scoring.evaluate import evaluate
 
 ROOT = Path(__file__).parents[2]
 DATASET = "synthetic-lesions"
-SAMPLE = "SYN029"
 
 
 def main(out: Path) -> None:
@@ -40,15 +39,18 @@ def main(out: Path) -> None:
         drawn_site(scratch)
         chromium = shutil.which("chromium") or shutil.which("chromium-browser")
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1280, "height": 640})
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
         page.goto((scratch / "ph2" / "ph2-test" / "index.html").as_uri())
         page.locator("#cost-chart svg").wait_for()
         photograph(page, out / "board.png")
         viewer = scratch / "drawn" / f"{DATASET}-test" / "viewer.html"
         page.emulate_media(color_scheme="dark")
         page.set_viewport_size({"width": 1280, "height": 860})
-        page.goto(f"{viewer.as_uri()}#entries=otsu,grabcut&sample={SAMPLE}")
+        page.goto(f"{viewer.as_uri()}#entries=otsu,grabcut")
         page.locator("#stage svg").wait_for()
+        page.locator("#order").select_option("apart")
+        page.get_by_text(", 1 of 24").wait_for()
+        page.wait_for_timeout(500)  # the picture is decoded
         photograph(page, out / "viewer.png")
         browser.close()
 
