@@ -9,7 +9,7 @@ SOURCES := pyproject.toml
 demo: .venv/core
 	$(BIN)/segbench demo --out demo
 
-test: .venv/dev
+test: .venv/dev .venv/browser
 	$(BIN)/python -m pytest -n auto --dist loadgroup --max-worker-restart 0
 
 # ruff (all rules), pyright (strict), the direction of imports
@@ -19,9 +19,10 @@ lint: .venv/dev
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-# the pictures of the README, from the drawn dataset
-pictures: .venv/core
+# the pictures of the README, from the drawn dataset and the tables of results/
+pictures: .venv/dev .venv/browser
 	$(BIN)/python benchmark/tools/readme_pictures.py docs/pictures
+	$(BIN)/python benchmark/tools/site_pictures.py docs/pictures
 
 # the speed of segbench and of other tools on the same files: results/performance.md (2 GB of tools)
 peers:
@@ -36,6 +37,14 @@ peers:
 .venv/dev: .venv/core $(SOURCES)
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
+
+# Chromium for the tests of the page; where it cannot be installed they are skipped, and say so
+.venv/browser: .venv/core
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
+	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	    { apt-get install -y -qq chromium || { apt-get update -qq && apt-get install -y -qq chromium; }; } \
+	    >/dev/null 2>&1; } || echo "no chromium: the tests of the page in a browser will be skipped"
+	@touch $@
 
 # the kernels under the address and undefined-behaviour sanitizers
 sanitize: .venv/dev

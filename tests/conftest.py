@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import json
 import os
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+import segbench as sb
+from segbench.board.entry import Cost, Digests, Entry, Latency, Links, Method, Training
+from segbench.board.write import masks_of, predictions_digest, write_entry
+from segbench.masks.encode import encode_mask
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
@@ -73,3 +81,72 @@ def mads(tmp_path_factory, segbench) -> Path:
     ran = segbench("prepare", "mads", "--source", MADS_ZIP, "--data", data, "--partial")
     assert ran.code == 0, ran.err
     return data
+
+
+SCRIPT = "<script>alert(1)</script>"
+ATTRIBUTE = '"><img src=x onerror=alert(1)>'
+
+
+@pytest.fixture(scope="session")
+def board_results(tmp_path_factory, synthetic) -> Path:
+    """A results folder of synthetic-lesions; every text of `near` and of the paper is hostile."""
+    folder = tmp_path_factory.mktemp("board")
+    moves = {"exact": 0, "near": 3, "near-again": -3, "far": 25, "copied": 1}
+    for name, shift in moves.items():
+        _moved_entry(folder, synthetic, name, shift)
+    paper = folder / "results" / "synthetic-lesions" / "paper"
+    paper.mkdir()
+    entry = {
+        "name": "paper",
+        "status": "published",
+        "authors": [SCRIPT],
+        "date": "2026-11-23",
+        "dataset": "synthetic-lesions",
+        "dataset_version": "1",
+        "method": {"title": SCRIPT, "description": ATTRIBUTE},
+        "training": {"data": "theirs"},
+        "cost": {},
+        "published": {"source": ATTRIBUTE, "protocol": SCRIPT, "scores": {"dice": 0.957}},
+    }
+    (paper / "entry.json").write_text(json.dumps(entry))
+    return folder / "results"
+
+
+def _moved_entry(folder: Path, data: Path, name: str, shift: int) -> None:
+    """References moved sideways, as an entry."""
+    dataset = sb.PreparedDataset.open(data / "synthetic-lesions")
+    masks = folder / f"masks-{name}"
+    masks.mkdir()
+    for row in dataset.select("test"):
+        moved = np.roll(dataset.read_mask(row), shift, axis=1)
+        (masks / f"{row.id}.png").write_bytes(encode_mask(moved, dataset.classes))
+    result = sb.evaluate(masks, dataset=dataset.name, data=data, by=["skin"])
+    read = masks_of(result, masks)
+    hostile = name == "near"
+    entry = Entry(
+        name=name,
+        status="reported" if name == "copied" else "verified",
+        authors=(SCRIPT if hostile else "us",),
+        date=dt.date(2026, 11, 23),
+        dataset=dataset.name,
+        dataset_version=dataset.version,
+        split="test",
+        method=Method(
+            title=f"=1+1 {SCRIPT}\u2028{ATTRIBUTE}" if hostile else f"References, moved by {shift}",
+            description=SCRIPT if hostile else "References, moved.",
+            reference=ATTRIBUTE if hostile else "",
+            commands=(SCRIPT,) if hostile else ("segbench predict this",),
+        ),
+        training=Training(data=ATTRIBUTE if hostile else "none"),
+        cost=Cost(
+            parameters={"near": 1_500_000, "far": 200_000}.get(name),
+            latencies=(Latency(milliseconds=12.5, device=ATTRIBUTE),) if hostile else (),
+        ),
+        links=Links(paper="https://example.org/?a=1&b=2") if hostile else Links(),
+        digests=Digests(
+            data=result.digest,
+            predictions=predictions_digest((i.id, read(i.id)) for i in result.target.items),
+        ),
+        segbench_version=sb.__version__,
+    )
+    write_entry(entry, result, read, folder / "results" / dataset.name / name)

@@ -8,6 +8,7 @@ entries give the same bytes; the plots also depend on matplotlib's version, whic
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 import shutil
 import tempfile
@@ -20,11 +21,12 @@ from segbench.board.latex import board_latex
 from segbench.board.plots import write_plots
 from segbench.board.readme import board_markdown
 from segbench.board.records import CSV_HEAD, MADE_BY, board_csv, board_json
+from segbench.board.site import is_site, write_site
 from segbench.errors import Problems, SegbenchError
 from segbench.scoring.files import replace_folder
 
 README, CSV, JSON, TEX = "README.md", "leaderboard.csv", "leaderboard.json", "leaderboard.tex"
-PLOTS = "plots"
+PLOTS, SITE = "plots", "site"
 
 _FILES = {
     README: f"<!-- made by `{MADE_BY}`",
@@ -38,13 +40,19 @@ _DRAWN_BY = re.compile(r"Matplotlib v[0-9][^\s,<]*")
 
 
 def build(
-    results: Path, *, out: Path | None = None, dataset: str | None = None, measure: str = "dice"
+    results: Path,
+    *,
+    out: Path | None = None,
+    data: Path | None = None,
+    dataset: str | None = None,
+    measure: str = "dice",
 ) -> tuple[Board, tuple[str, ...]]:
     """Build the board of a results folder.
 
     Args:
         results: Holds the entries.
         out: Where to build; the results folder itself if not given.
+        data: Prepared datasets, for the page's viewer of those with an open licence.
         dataset: Only this one; a board of a part is not built over the whole one.
         measure: By which entries are ranked.
 
@@ -59,7 +67,7 @@ def build(
     _refuse_foreign(out)
     out.mkdir(parents=True, exist_ok=True)
     with _scratch(out) as made:
-        written = _write(board, results, out, made)
+        written = _write(board, results, out, made, data=data)
         for name in _FILES:
             (made / name).replace(out / name)
         for folder in _folders(made):
@@ -68,7 +76,12 @@ def build(
 
 
 def differences(
-    results: Path, *, out: Path | None = None, dataset: str | None = None, measure: str = "dice"
+    results: Path,
+    *,
+    out: Path | None = None,
+    data: Path | None = None,
+    dataset: str | None = None,
+    measure: str = "dice",
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Compare what is built with what would be built; nothing is changed.
 
@@ -85,7 +98,7 @@ def differences(
     other_version: list[str] = []
     with tempfile.TemporaryDirectory(prefix="segbench-board-") as scratch:
         made = Path(scratch)
-        _write(board, results, out, made)
+        _write(board, results, out, made, data=data)
         for name in sorted(set(_built(made)) | set(_built(out))):
             new, old = _bytes(made / name), _bytes(out / name)
             if new == old:
@@ -109,7 +122,9 @@ def _target(results: Path, out: Path | None, dataset: str | None) -> Path:
     return out
 
 
-def _write(board: Board, results: Path, out: Path, made: Path) -> tuple[str, ...]:
+def _write(
+    board: Board, results: Path, out: Path, made: Path, *, data: Path | None
+) -> tuple[str, ...]:
     """Write everything into an empty folder; links lead from `out` to the entries."""
     entries = os.path.relpath(results.resolve(), out.resolve()).replace(os.sep, "/")
     plots = write_plots(board, made / PLOTS)
@@ -120,11 +135,14 @@ def _write(board: Board, results: Path, out: Path, made: Path) -> tuple[str, ...
         (TEX, board_latex(board)),
     ):
         (made / name).write_text(text, encoding="utf-8", newline="\n")
+    published = [entry for section in board.sections for entry in section.published]
+    from_site = posixpath.normpath(f"../{entries}")
+    write_site(board.standings, published, made / SITE, data=data, results_link=from_site)
     return tuple(_built(made))
 
 
 def _folders(folder: Path) -> list[str]:
-    return [name for name in (PLOTS,) if (folder / name).is_dir()]
+    return [name for name in (PLOTS, SITE) if (folder / name).is_dir()]
 
 
 def _built(folder: Path) -> list[str]:
@@ -156,6 +174,9 @@ def _refuse_foreign(out: Path) -> None:
         for path in sorted(plots.iterdir()):
             if path.suffix != ".svg" or not _DRAWN_BY.search(_text(_bytes(path))):
                 problems.add("not made by a build", str(path))
+    site = out / SITE
+    if site.is_symlink() or (site.exists() and not is_site(site)):
+        problems.add("not made by a build", str(site))
     problems.raise_if_any(f"{out}: holds what a build would replace; move it, or choose --out")
 
 
