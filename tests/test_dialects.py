@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import math
 import sys
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from segbench.dialects import DIALECTS, Observer, Ruler, keys_of, say

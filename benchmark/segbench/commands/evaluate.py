@@ -83,7 +83,7 @@ class RuleFlag(StrEnum):
 MEASURES = "Options of the measures (they stand in each signature)"
 
 
-def _spacing(text: str) -> tuple[float, float] | None:
+def spacing_of(text: str) -> tuple[float, float] | None:
     """`0.5,0.25` (row, column) or one number for both."""
     if not text:
         return None
@@ -230,12 +230,18 @@ def evaluate(
         ),
     ] = EmptyDistanceFlag.DIAGONAL,
     interval: Interval = IntervalFlag.PERCENTILE,
+    dialect: Annotated[
+        str | None,
+        typer.Option("--dialect", help="Print another tool's numbers (`segbench dialects`)."),
+    ] = None,
     jobs: Jobs = None,
     json: Json = False,
 ) -> None:
     """Score predictions against a prepared dataset or a folder of references."""
     from segbench.commands.console import note, progress_bar, say, say_json  # noqa: PLC0415
+    from segbench.commands.dialects import speak  # noqa: PLC0415
     from segbench.commands.tables import show_evaluation  # noqa: PLC0415
+    from segbench.dialects import Ruler, dialect_of  # noqa: PLC0415
     from segbench.masks.forms import FORM_FLAGS  # noqa: PLC0415
     from segbench.masks.submission import open_submission  # noqa: PLC0415
     from segbench.measures import Options  # noqa: PLC0415
@@ -249,6 +255,8 @@ def evaluate(
         raise typer.BadParameter("give --dataset (with --split or --fold) or --references")
     if classes and references is None:
         raise typer.BadParameter("--classes needs --references")
+    if dialect is not None and (out is not None or by):
+        raise typer.BadParameter("--dialect prints another tool's numbers; leave --out and --by")
     if out is not None:
         refuse_foreign(out)  # before the work, not after it
     policy = Policy(
@@ -266,11 +274,27 @@ def evaluate(
         percentile=percentile,
         rule=percentile_rule.value,
         boundary=boundary.value,
-        spacing_mm=_spacing(spacing_mm),
+        spacing_mm=spacing_of(spacing_mm),
         tolerance=tolerance,
         dilation_ratio=dilation_ratio,
     )
     submission = open_submission(predictions, suffix=suffix, ending=ending)
+    if dialect is not None:
+        speak(
+            [dialect_of(dialect)],
+            submission,
+            dataset=dataset,
+            split=split,
+            fold=fold,
+            data=data,
+            references=references,
+            classes=classes,
+            policy=policy,
+            ruler=Ruler(options.spacing_mm, tolerance),
+            jobs=n_jobs(jobs),
+            json=json,
+        )
+        return
     with progress_bar() as update:
         result = evaluate(
             submission,

@@ -88,11 +88,12 @@ class Observer:
     def _distances(self, true: NDArray[np.bool_], guess: NDArray[np.bool_]) -> list[float]:
         if not true.any() and not guess.any():
             return [np.nan] * len(self.keys)
+        boundaries: set[Boundary] = {boundary for _, boundary in self.keys}
         measured = {
             boundary: surface.surface_distances(
                 true, guess, spacing_mm=self.ruler.spacing_mm, boundary=boundary
             )
-            for boundary in dict.fromkeys(boundary for _, boundary in self.keys)
+            for boundary in boundaries
         }
         found: list[float] = []
         for reduction, boundary in self.keys:
@@ -119,10 +120,10 @@ class Observer:
 
     def observed(self, samples: Sequence[Sample], class_names: Collection[str]) -> Observed:
         """All images together."""
-        k = len(self.class_ids)
-        joint = np.array([s.joint for s in samples], dtype=np.int64).reshape(-1, k + 1, k + 1)
-        total = np.array([s.total for s in samples], dtype=np.int64).reshape(-1, 2)
-        surfaces = np.array([s.surfaces for s in samples]).reshape(-1, len(self.keys), k)
+        n, k = len(samples), len(self.class_ids)
+        joint = np.array([s.joint for s in samples], dtype=np.int64).reshape(n, k + 1, k + 1)
+        total = np.array([s.total for s in samples], dtype=np.int64).reshape(n, 2)
+        surfaces = np.array([s.surfaces for s in samples]).reshape(n, len(self.keys), k)
         return Observed(
             tuple(class_names),
             self.background,

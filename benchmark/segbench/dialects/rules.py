@@ -74,22 +74,18 @@ class Areas:
 
     def ratio(self, which: Ratio) -> Floats:
         """The values of a measure, NaN for 0/0."""
-        match which:
-            case "iou":
-                return divide(self.both, self.union)
-            case "dice":
-                return divide(2 * self.both, self.predicted + self.reference)
-            case "accuracy":
-                return divide(self.both + self.total - self.union, self.total)
-            case "precision":
-                return divide(self.both, self.predicted)
-            case "recall":
-                return divide(self.both, self.reference)
-            case "specificity":
-                return divide(self.total - self.union, self.total - self.reference)
-            case "fscore":
-                precision, recall = self.ratio("precision"), self.ratio("recall")
-                return divide(2 * precision * recall, precision + recall)
+        if which == "fscore":
+            precision, recall = self.ratio("precision"), self.ratio("recall")
+            return divide(2 * precision * recall, precision + recall)
+        numerator, denominator = {
+            "iou": (self.both, self.union),
+            "dice": (2 * self.both, self.predicted + self.reference),
+            "accuracy": (self.both + self.total - self.union, self.total),
+            "precision": (self.both, self.predicted),
+            "recall": (self.both, self.reference),
+            "specificity": (self.total - self.union, self.total - self.reference),
+        }[which]
+        return divide(numerator, denominator)
 
 
 @dataclass(frozen=True, slots=True)

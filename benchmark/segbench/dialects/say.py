@@ -65,7 +65,7 @@ class Conversation:
         key, over = number.ours
         wanted = {label}
         names = self.observed.class_names
-        if label not in names and over not in {"classes"}:
+        if label not in names and over != "classes":
             foreground = [names[i] for i in self.observed.columns("foreground")]
             wanted = {ALL, *(foreground if len(foreground) == 1 else [])}
         found = [m for m in self.ours if m.key == key and m.over == over and m.label in wanted]
@@ -103,6 +103,14 @@ def _labels(number: Number, observed: Observed, n: int) -> list[str]:
     classes = rule.classes if isinstance(rule, Overlap) else "foreground"
     names = [observed.class_names[i] for i in observed.columns(classes)]
     return names if len(names) == n else [ALL if classes == "all" else FOREGROUND]
+
+
+def name_of(number: Number, ruler: Ruler) -> str:
+    """A number's name with the tolerance that it was made with."""
+    rule, within = number.rule, f"{ruler.tolerance:g}"
+    if isinstance(rule, Surface) and rule.reduction.startswith("nsd"):
+        return number.name.replace("(2)", f"({within})").replace("[2]", f"[{within}]")
+    return number.name
 
 
 def keys_of(dialects: Collection[Dialect]) -> tuple[Key, ...]:
@@ -184,7 +192,7 @@ def said_json(conversation: Conversation, dialect: Dialect) -> dict[str, Any]:
         measures = {label: conversation.our_measure(said.number, label) for label in said.values}
         numbers.append(
             {
-                "number": said.number.name,
+                "number": name_of(said.number, conversation.ruler),
                 "values": {label: _json(value) for label, value in said.values.items()},
                 "error": said.error or None,
                 "ours": {

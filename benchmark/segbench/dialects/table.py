@@ -80,7 +80,6 @@ MONAI = Average(steps=("classes", "images"), nothing=0.0)
 
 ZERO = "a class in neither map scores 0; ours is undefined and left out"
 ONE = "a class in neither map scores 1; ours is undefined and left out"
-SAME = ""
 NO_POOLED = "mean over images of the mean over the image's classes; ours is of one class"
 PAIRS = "mean over all pairs of image and class that occur; ours is pooled over the images first"
 BACKGROUND = "the background is a class like any other; ours is of the object"
@@ -490,7 +489,7 @@ METRICS_RELOADED = Dialect(
             rule=Surface(reduction="nsd from the corner", average=IMAGES, both_empty=1.0),
             ours=("nsd", "images"),
             why="two empty masks score 1; ours is undefined",
-            wrong="where one mask is empty, a boundary near the image's first pixel counts as found",
+            wrong="one mask empty: a boundary near the image's first pixel counts as found",
         ),
     ),
 )
@@ -751,7 +750,7 @@ ISIC2018 = Dialect(
     every_pixel=True,
     numbers=(
         _isic("accuracy", "accuracy", "accuracy", ""),
-        _isic("sensitivity", "recall", "recall", "1 where the reference is empty; ours is 0 or 0/0"),
+        _isic("sensitivity", "recall", "recall", "1 where the reference is empty"),
         _isic("specificity", "specificity", "specificity", "1 where the reference is full"),
         _isic("jaccard", "iou", "iou", _ISIC_ONE),
         _isic("threshold_jaccard", "iou", "thresholded_iou", _ISIC_ONE, threshold=0.65),

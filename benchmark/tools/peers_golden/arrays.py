@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import evaluate
 import numpy as np
 import surface_distance
-from cityscapesscripts.evaluation import evalPixelLevelSemanticLabeling as cityscapes
+from cityscapesscripts.evaluation import evalPixelLevelSemanticLabeling as CITY
 from common import Ask, Found, arguments, attempt, averaged, command, run
 from isic_challenge_scoring.segmentation import SegmentationScore
 from masks import IGNORE, Mask, Set
@@ -134,12 +134,12 @@ def isic(what: Set) -> Found:
         )
         for i, (r, p) in enumerate(what.pairs)
     ]
-    return attempt(lambda: SegmentationScore(images).macro_average.to_dict())
+    return attempt(SegmentationScore(images).macro_average.to_dict)
 
 
 def city(what: Set) -> Found:
     """The official pixel-level evaluation, on files, with classes 0.. as labels of Cityscapes."""
-    args = cityscapes.args
+    args = CITY.args
     args.evalInstLevelScore = args.JSONOutput = False
     args.quiet = True
     to_label = np.zeros(256, np.uint8)  # 0 is "unlabeled", which is ignored
@@ -150,8 +150,8 @@ def city(what: Set) -> Found:
             for kind, mask in (("pred", prediction), ("gt", reference)):
                 files[kind].append(f"{folder}/{kind}{i}.png")
                 Image.fromarray(to_label[mask]).save(files[kind][-1], compress_level=1)
-        result = cityscapes.evaluateImgLists(files["pred"], files["gt"], args)
-    used = [cityscapes.id2label[i].name for i in CITYSCAPES[: what.n_classes]]
+        result = CITY.evaluateImgLists(files["pred"], files["gt"], args)
+    used = [CITY.id2label[i].name for i in CITYSCAPES[: what.n_classes]]
     scores = result["classScores"]
     return attempt(
         lambda: {
@@ -187,19 +187,19 @@ if __name__ == "__main__":
     run(
         {
             "medpy": (
-                about("the tool's functions, each pair alone; mean over images: numpy.mean", "medpy"),
+                about("functions of each pair alone; mean over images: numpy.mean", "medpy"),
                 averaged(MEDPY, np.mean),
             ),
             "surface-distance": (
                 about(
-                    "the tool's functions, each pair alone; mean over images: numpy.mean",
+                    "functions of each pair alone; mean over images: numpy.mean",
                     source="surface-distance",
                 ),
                 averaged(SURFACE_DISTANCE, np.mean),
             ),
             "metrics-reloaded": (
                 about(
-                    "the tool's methods, each pair alone; mean over images: numpy.nanmean",
+                    "methods of each pair alone; mean over images: numpy.nanmean",
                     source="MetricsReloaded",
                 ),
                 averaged(RELOADED, np.nanmean),

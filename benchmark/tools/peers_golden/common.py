@@ -1,4 +1,4 @@
-"""How every tool is asked: over a whole set, and over each of its images alone; and what is kept."""
+"""How every tool is asked, over a set and over each of its images alone, and what is kept."""
 
 from __future__ import annotations
 

@@ -3,9 +3,9 @@
     python benchmark/tools/peers_golden/run.py [TOOL ...]     without names: all
 
 Makes two environments in build/dialects (one for the tools that need torch), takes the sources of
-three tools that are not on PyPI as they should be, and asks every tool for its numbers on PH2's test
-images (predictions of results/ph2/otsu), on random masks and on tiny ones. Then it writes the tables
-of docs/dialects.md. Run it in segbench's own environment.
+three tools that are not on PyPI as they should be, and asks every tool for its numbers on PH2's
+test images (predictions of results/ph2/otsu), on random masks and on tiny ones. Then it writes the
+tables of docs/dialects.md. Run it in segbench's own environment.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ SOURCES = {
     "evaluate": ("https://github.com/huggingface/evaluate", "a7dd338"),
 }
 ARRAYS = (
+    "numpy==2.2.6",  # under 2.3 and later medpy loses its rules for empty masks
     *("medpy==0.5.2", "scikit-learn==1.9.1", "cityscapesscripts==2.3.0", "evaluate==0.4.6"),
     *("isic-challenge-scoring==5.6.0", "scikit-image", "nibabel", "pillow"),
 )

@@ -98,21 +98,21 @@ def monai_(what: Set) -> Found:
 
     no = {"include_background": False}
     made = {
-        "DiceMetric()": lambda: monai.DiceMetric(),
+        "DiceMetric()": monai.DiceMetric,
         "DiceMetric(include_background=False)": lambda: monai.DiceMetric(**no),
         "DiceMetric(include_background=False, ignore_empty=False)": lambda: monai.DiceMetric(
             **no, ignore_empty=False
         ),
-        "MeanIoU()": lambda: monai.MeanIoU(),
+        "MeanIoU()": monai.MeanIoU,
         "MeanIoU(include_background=False)": lambda: monai.MeanIoU(**no),
         "MeanIoU(include_background=False, ignore_empty=False)": lambda: monai.MeanIoU(
             **no, ignore_empty=False
         ),
-        "HausdorffDistanceMetric()": lambda: monai.HausdorffDistanceMetric(),
+        "HausdorffDistanceMetric()": monai.HausdorffDistanceMetric,
         "HausdorffDistanceMetric(percentile=95)": lambda: monai.HausdorffDistanceMetric(
             percentile=95
         ),
-        "SurfaceDistanceMetric()": lambda: monai.SurfaceDistanceMetric(),
+        "SurfaceDistanceMetric()": monai.SurfaceDistanceMetric,
         "SurfaceDistanceMetric(symmetric=True)": lambda: monai.SurfaceDistanceMetric(
             symmetric=True
         ),
@@ -123,9 +123,7 @@ def monai_(what: Set) -> Found:
             lambda: monai.SurfaceDiceMetric([TOLERANCE] * (k - 1), use_subvoxels=True)
         ),
     }
-    return {
-        name: attempt(lambda make=make: _scalar(seen(make()))) for name, make in made.items()
-    }
+    return {name: attempt(lambda make=make: _scalar(seen(make()))) for name, make in made.items()}
 
 
 def _scalar(found: torch.Tensor) -> torch.Tensor:
@@ -156,7 +154,11 @@ def smp() -> Ask:
 
         def stats(mode: str, **options: object) -> tuple[torch.Tensor, ...]:
             """Of each image alone, because their sizes differ; (images, classes)."""
-            each = [metrics.get_stats(p, r, mode=mode, **options) for p, r in tensors(what)]
+            channel = (slice(None), None) if mode == "binary" else (slice(None),)
+            each = [
+                metrics.get_stats(p[channel], r[channel], mode=mode, **options)
+                for p, r in tensors(what)
+            ]
             return tuple(torch.cat(part) for part in zip(*each, strict=True))
 
         def fill(of: tuple, mode: str, wanted: dict[str, tuple[str, ...]]) -> None:
@@ -167,7 +169,11 @@ def smp() -> Ask:
 
         if what.n_classes == 2:  # noqa: PLR2004
             both = ("micro", "micro-imagewise")
-            fill(stats("binary"), "binary", {"iou_score": both, "f1_score": both, "accuracy": ("micro",)})
+            fill(
+                stats("binary"),
+                "binary",
+                {"iou_score": both, "f1_score": both, "accuracy": ("micro",)},
+            )
         many = stats("multiclass", num_classes=what.n_classes, ignore_index=IGNORE)
         over = ("micro", "macro", "macro-imagewise")
         fill(many, "multiclass", {"iou_score": over, "f1_score": ("macro",)})
