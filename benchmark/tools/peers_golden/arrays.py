@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import evaluate
 import numpy as np
 import surface_distance
-from cityscapesscripts.evaluation import evalPixelLevelSemanticLabeling as CITY
+from cityscapesscripts.evaluation import evalPixelLevelSemanticLabeling as cityscapes  # noqa: N813
 from common import Ask, Found, arguments, attempt, averaged, command, run
 from isic_challenge_scoring.segmentation import SegmentationScore
 from masks import IGNORE, Mask, Set
@@ -139,7 +139,7 @@ def isic(what: Set) -> Found:
 
 def city(what: Set) -> Found:
     """The official pixel-level evaluation, on files, with classes 0.. as labels of Cityscapes."""
-    args = CITY.args
+    args = cityscapes.args
     args.evalInstLevelScore = args.JSONOutput = False
     args.quiet = True
     to_label = np.zeros(256, np.uint8)  # 0 is "unlabeled", which is ignored
@@ -150,8 +150,8 @@ def city(what: Set) -> Found:
             for kind, mask in (("pred", prediction), ("gt", reference)):
                 files[kind].append(f"{folder}/{kind}{i}.png")
                 Image.fromarray(to_label[mask]).save(files[kind][-1], compress_level=1)
-        result = CITY.evaluateImgLists(files["pred"], files["gt"], args)
-    used = [CITY.id2label[i].name for i in CITYSCAPES[: what.n_classes]]
+        result = cityscapes.evaluateImgLists(files["pred"], files["gt"], args)
+    used = [cityscapes.id2label[i].name for i in CITYSCAPES[: what.n_classes]]
     scores = result["classScores"]
     return attempt(
         lambda: {
