@@ -32,26 +32,36 @@ def dialects_list(dialects: Sequence[Dialect]) -> Table:
 def show_dialects(conversation: Conversation, dialects: Sequence[Dialect]) -> None:
     """Each dialect's numbers beside our own nearest ones, with the reason for the difference."""
     out = console()
+    out.print(headline(conversation))
+    for dialect in dialects:
+        out.print(dialect_table(conversation, dialect))
+
+
+def headline(conversation: Conversation) -> str:
+    """What was scored, and what distances are measured in."""
     target = conversation.target
     unit = "px" if conversation.ruler.spacing_mm is None else "mm"
-    out.print(
+    return (
         f"[bold]{target.name}@{target.version}[/] {target.selection} - "
         f"{conversation.observed.n_images} images; distances in {unit}, surface Dice within "
         f"{conversation.ruler.tolerance:g} {unit}"
     )
-    for dialect in dialects:
-        mean = f"; mean over images: {dialect.mean}" if dialect.mean else ""
-        table = new_table(f"{dialect.name}: {dialect.title} {dialect.version}{mean}")
-        table.add_column("number", overflow="fold", ratio=5)
-        table.add_column("class")
-        table.add_column("prints", justify="right")
-        table.add_column("ours", justify="right")
-        table.add_column("our measure", overflow="fold", ratio=2)
-        table.add_column("why it differs", overflow="fold", ratio=6)
-        for said in say(dialect, conversation.observed):
-            for row in _rows(conversation, said):
-                table.add_row(*(Text(cell) for cell in row))
-        out.print(table)
+
+
+def dialect_table(conversation: Conversation, dialect: Dialect) -> Table:
+    """One dialect's numbers, a line for each class."""
+    mean = f"; mean over images: {dialect.mean}" if dialect.mean else ""
+    table = new_table(f"{dialect.name}: {dialect.title} {dialect.version}{mean}")
+    table.add_column("number", overflow="fold", ratio=5)
+    table.add_column("class")
+    table.add_column("prints", justify="right")
+    table.add_column("ours", justify="right")
+    table.add_column("our measure", overflow="fold", ratio=2)
+    table.add_column("why it differs", overflow="fold", ratio=6)
+    for said in say(dialect, conversation.observed):
+        for row in _rows(conversation, said):
+            table.add_row(*(Text(cell) for cell in row))
+    return table
 
 
 def _rows(conversation: Conversation, said: Said) -> list[tuple[str, ...]]:

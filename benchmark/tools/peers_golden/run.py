@@ -17,11 +17,15 @@ from pathlib import Path
 
 import agreement
 import numpy as np
+from rich.console import Console
 
-from segbench.masks.prepared import data_folder
+from segbench.commands.dialect_tables import dialect_table, headline
+from segbench.dialects import DIALECTS, Ruler, converse
+from segbench.masks.prepared import data_folder, open_prepared
 from segbench.masks.submission import open_submission
 from segbench.scoring.evaluate import evaluate
 from segbench.scoring.tally import Policy, label_maps
+from segbench.scoring.target import prepared_target
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
@@ -29,6 +33,8 @@ WORK = ROOT / "build" / "dialects"
 OUT = ROOT / "tests" / "golden" / "dialects"
 PREDICTIONS = ROOT / "results" / "ph2" / "otsu" / "predictions.json"
 ARCHIVE = ROOT.parent / "shared" / "data" / "PH2Dataset.tar.xz"
+
+SHOWN = ("medpy", "surface-distance", "metrics-reloaded")
 
 SOURCES = {
     "surface-distance": ("https://github.com/google-deepmind/surface-distance", "1f805ce"),
@@ -80,6 +86,7 @@ def main(wanted: list[str]) -> None:
             command = [_python(kind), HERE / f"{kind}.py", pairs, OUT, *chosen]
             subprocess.run([str(part) for part in command], check=True, env=environment)
     agreement.write(OUT, ROOT / "docs" / "dialects.md")
+    draw(ROOT / "docs" / "pictures" / "dialects.svg")
 
 
 def environments() -> None:
@@ -108,12 +115,7 @@ def write_pairs(path: Path) -> None:
     """PH2's test masks and the predictions of the entry otsu, as arrays of 0 and 1."""
     if path.exists():
         return
-    data = data_folder(None)
-    if not (data / "ph2").exists():
-        data = WORK / "data"
-        if not (data / "ph2").exists():
-            source = ("--source", str(ARCHIVE)) if ARCHIVE.exists() else ()
-            run(sys.executable, "-m", "segbench", "prepare", "ph2", "--data", str(data), *source)
+    data = prepared()
     submission = open_submission(PREDICTIONS)
     result = evaluate(submission, dataset="ph2", data=data)
     predicted = label_maps(result.target, submission, result.reading, policy=Policy())
@@ -121,6 +123,31 @@ def write_pairs(path: Path) -> None:
     arrays = {f"r_{item.id}": item.read() for item in result.target.items}
     arrays |= {f"p_{identifier}": predicted(identifier) for identifier in ids}
     np.savez_compressed(path, ids=np.array(ids), **arrays)
+
+
+def prepared() -> Path:
+    """Where PH2 is prepared; it is, if it was not."""
+    data = data_folder(None)
+    if not (data / "ph2").exists():
+        data = WORK / "data"
+        if not (data / "ph2").exists():
+            source = ("--source", str(ARCHIVE)) if ARCHIVE.exists() else ()
+            run(sys.executable, "-m", "segbench", "prepare", "ph2", "--data", str(data), *source)
+    return data
+
+
+def draw(path: Path) -> None:
+    """What the tools for boundaries say of the entry otsu, as `segbench dialects` prints it."""
+    chosen = [DIALECTS[name] for name in SHOWN]
+    target = prepared_target(open_prepared("ph2", data=prepared()), split="test", fold=None)
+    submission = open_submission(PREDICTIONS)
+    said = converse(target, submission, chosen, policy=Policy(), ruler=Ruler(), jobs=2)
+    with Path(os.devnull).open("w") as nowhere:
+        console = Console(record=True, width=150, highlight=False, file=nowhere)
+        console.print(headline(said))
+        for dialect in chosen:
+            console.print(dialect_table(said, dialect))
+    path.write_text(console.export_svg(title="segbench dialects --predictions otsu"))
 
 
 if __name__ == "__main__":
