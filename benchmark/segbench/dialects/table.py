@@ -385,7 +385,7 @@ def _length(name: str, reduction: str, key: str, why: str, **more: object) -> Nu
 SURFACE_DISTANCE = Dialect(
     name="surface-distance",
     title="DeepMind's surface-distance",
-    version="git 1f805ce (2024-12-14)",
+    version="git 1f805ce (2025-02-19)",
     url="https://github.com/google-deepmind/surface-distance",
     about="boundaries are elements between the pixels, weighted by length (arXiv 1809.04430)",
     every_pixel=True,
@@ -430,9 +430,7 @@ SURFACE_DISTANCE = Dialect(
 )
 
 
-def _reloaded(
-    name: str, reduction: str, key: str, why: str = f"{_MISSED}; ours is the image's diagonal"
-) -> Number:
+def _reloaded(name: str, reduction: str, key: str) -> Number:
     return Number(
         name=name,
         rule=Surface(
@@ -443,7 +441,7 @@ def _reloaded(
             no_reference=math.nan,
         ),
         ours=(key, "images"),
-        why=f"0 for two empty masks; {why}",
+        why="0 for two empty masks, undefined for one; ours are undefined and the diagonal",
         wrong=_MISSED,
     )
 
