@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,9 @@ from segbench.commands.options import (
     Split,
     n_jobs,
 )
+
+if TYPE_CHECKING:
+    from segbench.measures import Options
 
 
 class FormFlag(StrEnum):
@@ -96,6 +99,18 @@ def spacing_of(text: str) -> tuple[float, float] | None:
             f"--spacing-mm {text}: expected a number, or two as 0.5,0.25 (rows, columns)"
         )
     return row, rest[0] if rest else row
+
+
+def _refuse_beside_dialect(options: Options, *, ours: bool, interval: IntervalFlag) -> None:
+    """A tool has its own rules: an option that it does not take is never dropped in silence."""
+    from segbench.measures import Options  # noqa: PLC0415
+
+    taken = Options(spacing_mm=options.spacing_mm, tolerance=options.tolerance)
+    if ours or options != taken or interval is not IntervalFlag.PERCENTILE:
+        raise typer.BadParameter(
+            "--dialect prints another tool's numbers by its own rules; leave out --out, --by, "
+            "--interval and all options of the measures but --spacing-mm and --tolerance"
+        )
 
 
 def evaluate(
@@ -255,8 +270,6 @@ def evaluate(
         raise typer.BadParameter("give --dataset (with --split or --fold) or --references")
     if classes and references is None:
         raise typer.BadParameter("--classes needs --references")
-    if dialect is not None and (out is not None or by):
-        raise typer.BadParameter("--dialect prints another tool's numbers; leave --out and --by")
     if out is not None:
         refuse_foreign(out)  # before the work, not after it
     policy = Policy(
@@ -280,6 +293,7 @@ def evaluate(
     )
     submission = open_submission(predictions, suffix=suffix, ending=ending)
     if dialect is not None:
+        _refuse_beside_dialect(options, ours=out is not None or bool(by), interval=interval)
         speak(
             [dialect_of(dialect)],
             submission,
