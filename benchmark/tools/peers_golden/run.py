@@ -54,7 +54,7 @@ TENSORS: tuple[tuple[str, ...], ...] = (
     ("nibabel", "blosc2", "setuptools==75.8.0", "wheel"),
     ("--no-deps", "segmentation-models-pytorch==0.6.0", "mmsegmentation==1.2.2"),
     ("--no-deps", "nnunetv2==2.8.1", "acvl-utils==0.2.6", "dynamic-network-architectures==0.4.4"),
-    ("--no-deps", "--no-build-isolation", "mmcv-lite==2.1.0"),
+    ("--no-build-isolation", "mmcv-lite==2.1.0"),
 )
 TOOLS = {
     "arrays": (
