@@ -11,9 +11,8 @@ import pytest
 
 import segbench
 from segbench.board.entry import Cost, Digests, Entry, Method, Training, read_entry
-from segbench.board.table import markdown, read_entries
+from segbench.board.verify import verify_entry
 from segbench.board.write import (
-    check_entry,
     coco_json,
     masks_of,
     predictions_digest,
@@ -68,7 +67,7 @@ def test_an_entry_holds_what_it_claims(written):
         "entry.json", "predictions.json", "rows.parquet", "scores.json",
     ]  # fmt: skip
     assert read_entry(folder) == entry
-    assert check_entry(folder, data=data) == entry
+    assert verify_entry(folder, data=data).ok
     again = segbench.evaluate(folder / "predictions.json", dataset=entry.dataset, data=data)
     assert [s.value for s in again.scores] == pytest.approx(
         [s.value for s in result.scores], nan_ok=True
@@ -97,8 +96,7 @@ def test_what_was_changed_is_found(written, tmp_path, what):
         about = json.loads((folder / "entry.json").read_text())
         about["digests"]["data"] = "0" * 64
         (folder / "entry.json").write_text(json.dumps(about))
-    with pytest.raises(SegbenchError, match="does not hold what it claims"):
-        check_entry(folder, data=data)
+    assert not verify_entry(folder, data=data).ok
 
 
 def test_the_schema_is_strict(written, tmp_path):
@@ -142,31 +140,22 @@ def test_a_folder_of_something_else_is_not_replaced(written, tmp_path):
     assert data.exists()
 
 
-def test_the_table(written):
-    folder, _, entry, result = written
-    (entries,) = read_entries(folder.parents[1]).values()
-    row = markdown(entries).splitlines()[2]
-    assert row.startswith(
-        f"| [moved]({entry.dataset}/moved): Moved | {result.score('dice').value:.3f} ["
-    )
-    assert row.endswith("| 1.50 M | 2.0 |  |  |")
-
-
 @pytest.mark.parametrize("path", REAL, ids=lambda p: f"{p.parts[-3]}/{p.parts[-2]}")
-def test_published_entries_follow_the_schema_and_stand_in_the_table(path):
+def test_published_entries_follow_the_schema(path):
     entry = read_entry(path.parent)
     assert entry.dataset == path.parts[-3]
-    assert sorted(p.name for p in path.parent.iterdir()) == [
-        "entry.json", "predictions.json", "rows.parquet", "scores.json",
-    ]  # fmt: skip
-    table = (ROOT / "results" / "README.md").read_text()
-    rows = markdown(read_entries(ROOT / "results")[entry.dataset]).splitlines()
-    assert all(row in table for row in rows)
+    files = ["entry.json", "predictions.json", "rows.parquet", "scores.json"]
+    if entry.status == "published":
+        files = files[:1]
+    assert sorted(p.name for p in path.parent.iterdir()) == files
 
 
 @pytest.mark.xdist_group("real")
 @pytest.mark.parametrize(
-    "path", [p for p in REAL if p.parts[-3] == "ph2"], ids=lambda p: p.parts[-2]
+    "path",
+    [p for p in REAL if p.parts[-3] == "ph2" and (p.parent / "scores.json").exists()],
+    ids=lambda p: p.parts[-2],
 )
 def test_published_ph2_entries_score_what_they_claim(ph2, path):
-    check_entry(path.parent, data=ph2)
+    found = verify_entry(path.parent, data=ph2)
+    assert found.ok, found.problems.text()

@@ -98,6 +98,7 @@ BAD_CARDS = {
     "not toml": ("[mask]", "[mask", "not readable as TOML"),
     "no mask rule": ('[mask]\nkind = "threshold"\nabove = 127\n', "", "[layout] and [mask]"),
     "reserved name": ('name = "own"', 'name = "plots"', "folders of the leaderboard"),
+    "reserved name too": ('name = "own"', 'name = "site"', "folders of the leaderboard"),
     "another folder": ('name = "own"', 'name = "other"', "the two must be the same"),
 }
 

@@ -17,6 +17,7 @@ from scipy import ndimage
 
 from segbench import kernels
 from segbench.kernels import native, standins
+from segbench.masks.runs import runs_of
 
 needs_compiled = pytest.mark.skipif(
     not kernels.available(), reason="segbench was installed without compiled kernels"
@@ -77,6 +78,17 @@ def test_pairs_are_counted_literally(implementation, maps):
         literal
     )
     assert pairs.dtype == pixels.dtype == np.int64
+
+
+@both
+@examples
+@given(maps=label_maps())
+def test_runs_are_counted_as_their_map(implementation, maps):
+    reference, prediction = maps
+    runs = runs_of(reference) if reference.size else None
+    if runs is not None:
+        found = implementation.joint_pairs_of_runs(runs.values, runs.ends, prediction)
+        np.testing.assert_array_equal(found, standins.joint_pairs(reference, prediction))
 
 
 @examples
@@ -274,9 +286,11 @@ def test_masks_and_spacings_that_make_no_sense_are_refused():
 def calls():
     """One call of each kernel: name -> (function of segbench.kernels, arguments, options)."""
     maps = np.random.default_rng(2).integers(0, 3, (2, 50, 60), dtype=np.uint8)
+    one = runs_of(maps[0])
     filtered = bytes([1, 5, 6, 2, 7, 8])
     return {
         "joint_pairs": (kernels.joint_pairs, tuple(maps), {}),
+        "joint_pairs_of_runs": (kernels.joint_pairs_of_runs, (one.values, one.ends, maps[1]), {}),
         "joint_histogram": (kernels.joint_histogram, tuple(maps), {}),
         "boundary_distances": (kernels.boundary_distances, tuple(maps), {}),
         "point_distances": (kernels.point_distances, tuple(maps), {}),
@@ -291,7 +305,7 @@ def test_the_compiled_one_is_used_where_there_is_one(name, monkeypatch):
     def refuse(*_args, **_options):
         raise AssertionError("the stand-in was called")
 
-    for function in ("joint_pairs", "distances", "unfilter", "unpack_bits"):
+    for function in ("joint_pairs", "joint_pairs_of_runs", "distances", "unfilter", "unpack_bits"):
         monkeypatch.setattr(standins, function, refuse)
     function, arguments, options = calls()[name]
     function(*arguments, **options)

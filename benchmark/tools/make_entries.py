@@ -5,7 +5,7 @@
 RUNS holds run folders called `<dataset>-<entry>`; MASKS keeps predictions between calls (they are
 made where they are not there, or where the weights are others). The classical recipes are always
 made. `--measure` times each method on this machine; without it the times that an entry has stay.
-results/README.md is written anew at the end.
+The board is built anew at the end.
 """
 
 from __future__ import annotations
@@ -16,18 +16,20 @@ import datetime as dt
 import json
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from segbench._version import __version__
+from segbench.board.build import build
 from segbench.board.entry import ENTRY, Cost, Digests, Entry, Latency, Method, Training, read_entry
-from segbench.board.table import Scored, markdown, read_entries
-from segbench.board.write import check_entry, masks_of, predictions_digest, write_entry
+from segbench.board.repeats import FOLDS
+from segbench.board.verify import verify_entry
+from segbench.board.write import masks_of, predictions_digest, write_entry
 from segbench.catalog.recipes import ClassicalRecipe, classical_recipes, recipe_files
 from segbench.errors import SegbenchError
-from segbench.masks.prepared import N_FOLDS, PreparedDataset, open_prepared
+from segbench.masks.prepared import PreparedDataset, open_prepared
 from segbench.masks.submission import OUR_MARKER
 from segbench.methods.classical import segment
 from segbench.methods.predict import predict
@@ -45,7 +47,7 @@ N_TIMED = 15
 
 
 def main() -> None:
-    """Make entries, then the table."""
+    """Make entries, then build the board."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--masks", type=Path, required=True)
@@ -64,12 +66,12 @@ def main() -> None:
             if arguments.only in path.parent.name and run.result is not None:
                 trained_entry(path.parent, run, dataset, arguments.masks, measure=arguments.measure)
         write_folds(dataset, arguments.runs, arguments.masks)
-    write_readme()
+    build(RESULTS)
 
 
 def write_folds(dataset: PreparedDataset, runs: Path, masks: Path) -> None:
     """Score the finished runs `cv-<dataset>-<recipe>-fold<K>`, each on its fold: folds.json."""
-    path = RESULTS / dataset.name / "folds.json"
+    path = RESULTS / dataset.name / FOLDS
     found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     for place in sorted(runs.glob(f"cv-{dataset.name}-*/{RUN}")):
         folder, run = place.parent, read_run(place.parent)
@@ -227,65 +229,11 @@ def finish(
         segbench_version=__version__,
     )
     write_entry(entry, result, read, folder)
-    check_entry(folder, data=data)
+    verify_entry(folder, data=data).problems.raise_if_any(f"{folder}: does not hold what it claims")
     dice = result.score("dice")
     print(
         f"{dataset.name} {folder.name}: Dice {dice.value:.4f} {dice.ci95[0]:.3f}-{dice.ci95[1]:.3f}"
     )
-
-
-def folds_markdown(path: Path) -> str:
-    """Cross-validation: each fold's mean Dice, and the mean over all images of all folds."""
-    found = json.loads(path.read_text(encoding="utf-8"))
-    lines = [
-        f"| recipe | {' | '.join(f'fold {k}' for k in range(N_FOLDS))} | all images |",
-        "| --- |" + " ---: |" * (N_FOLDS + 1),
-    ]
-    for recipe, folds in found.items():
-        cells = [f"{folds[str(k)]['dice']:.3f}" if str(k) in folds else "" for k in range(N_FOLDS)]
-        whole = ""
-        if len(folds) == N_FOLDS:
-            n = sum(fold["n"] for fold in folds.values())
-            whole = f"{sum(fold['dice'] * fold['n'] for fold in folds.values()) / n:.3f}"
-        lines.append(f"| {recipe} | {' | '.join(cells)} | {whole} |")
-    return "\n".join(lines)
-
-
-def seeds_markdown(entries: Sequence[Scored]) -> str:
-    """Recipes trained with several seeds: how far the seed alone moves the score."""
-    by_recipe: dict[str, list[float]] = {}
-    for scored in entries:
-        if scored.entry.training.seeds:
-            value = scored.score("dice", "images")["value"]
-            by_recipe.setdefault(scored.entry.method.recipe, []).append(value)
-    lines = [
-        "| recipe | seeds | Dice: least | mean | most |",
-        "| --- | ---: | ---: | ---: | ---: |",
-    ]
-    for recipe, values in by_recipe.items():
-        if len(values) > 1:
-            three = " | ".join(f"{f(values):.3f}" for f in (min, statistics.mean, max))
-            lines.append(f"| `{recipe}` | {len(values)} | {three} |")
-    return "\n".join(lines) if len(lines) > 2 else ""  # noqa: PLR2004  more than a heading
-
-
-def write_readme() -> None:
-    """Put the tables between the marks of results/README.md."""
-    path = RESULTS / "README.md"
-    text = path.read_text(encoding="utf-8")
-    for dataset, entries in read_entries(RESULTS).items():
-        tables = [markdown(entries)]
-        if seeds := seeds_markdown(entries):
-            tables += ["What the seed alone does:", seeds]
-        if (folds := RESULTS / dataset / "folds.json").exists():
-            tables += ["Five-fold cross-validation, mean Dice over images:", folds_markdown(folds)]
-        begin, end = f"<!-- {dataset}: made by make_entries.py -->", f"<!-- {dataset}: end -->"
-        if begin not in text:
-            raise SegbenchError(f"{path}: no place for {dataset}; add {begin} and {end}")
-        head, _, rest = text.partition(begin)
-        made = "\n\n".join(tables)
-        text = f"{head}{begin}\n{made}\n{end}{rest.partition(end)[2]}"
-    path.write_text(text, encoding="utf-8")
 
 
 def _latency(

@@ -10,23 +10,64 @@ An entry holds no weights and no pictures.
 
 from __future__ import annotations
 
-import json
+import unicodedata
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from segbench.catalog.strict import Strict, validate
 from segbench.errors import SegbenchError
+from segbench.masks.json_files import read_json
+from segbench.masks.prepared import N_FOLDS
+from segbench.scoring.files import ROWS, SCORES
 
 ENTRY, PREDICTIONS = "entry.json", "predictions.json"
+FILES = frozenset({ENTRY, PREDICTIONS, SCORES, ROWS})
+"""All that an entry's folder may hold; that of a `published` entry holds the first alone."""
 
-Text = Annotated[str, StringConstraints(min_length=1)]
+MAX_ENTRY_BYTES = 2**20
+
+_DIRECTIONS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_DEVICES = frozenset(
+    {"con", "prn", "aux", "nul", *(f"{d}{i}" for d in ("com", "lpt") for i in "123")}
+)
+
+
+def _visible(text: str) -> str:
+    """Refuse what a terminal would obey or what turns the text around."""
+    hidden = {c for c in text if c in _DIRECTIONS or unicodedata.category(c) == "Cc"} - {*"\n\t"}
+    if hidden:
+        raise ValueError(f"control characters: {', '.join(map(ascii, sorted(hidden)))}")
+    return text
+
+
+Prose = Annotated[str, StringConstraints(max_length=10_000), AfterValidator(_visible)]
+Text = Annotated[Prose, StringConstraints(min_length=1)]
+Line = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=300, pattern=r"^[^\n\t]*$"),
+    AfterValidator(_visible),
+]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Url = Annotated[str, StringConstraints(max_length=500, pattern=r"^https?://[^\s\"'<>\\]+$")]
+Count = Annotated[int, Field(ge=0, lt=2**63)]
 
-Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s\"'<>]+$")]
+
+def _no_device(name: str) -> str:
+    """A folder of that name must be possible on every system."""
+    if name.endswith(".") or name.partition(".")[0] in _DEVICES:
+        raise ValueError("a name that not every system can store")
+    return name
+
+
+Name = Annotated[
+    str,
+    StringConstraints(max_length=64, pattern=r"^[a-z0-9][a-z0-9.-]*$"),
+    AfterValidator(_no_device),
+]
 
 Status = Literal["verified", "reported", "published"]
 """`verified`: the maintainers scored these predictions themselves; `reported`: a submitter did, and
@@ -37,7 +78,7 @@ class Latency(Strict):
     """Milliseconds from a decoded image to its mask, median of one image at a time."""
 
     milliseconds: float = Field(gt=0)
-    device: Text
+    device: Line
 
 
 class Cost(Strict):
@@ -48,12 +89,12 @@ class Cost(Strict):
     the device counts it) are on `training_machine`.
     """
 
-    parameters: int | None = Field(default=None, ge=0)
-    flops: int | None = Field(default=None, ge=0)
-    latencies: tuple[Latency, ...] = ()
+    parameters: Count | None = None
+    flops: Count | None = None
+    latencies: tuple[Latency, ...] = Field(default=(), max_length=20)
     training_seconds: float | None = Field(default=None, ge=0)
     training_kwh: float | None = Field(default=None, gt=0)
-    training_machine: str | None = None
+    training_machine: Line | None = None
 
 
 class Digests(Strict):
@@ -67,11 +108,11 @@ class Digests(Strict):
 class Method(Strict):
     """What made the masks: the recipe as it was followed, or a description of one's own."""
 
-    title: Text
+    title: Line
     description: Text
-    reference: str = ""
-    recipe: str = ""
-    commands: tuple[Text, ...] = ()
+    reference: Prose = ""
+    recipe: Prose = ""
+    commands: tuple[Text, ...] = Field(default=(), max_length=50)
     tta: bool = False
 
 
@@ -79,9 +120,9 @@ class Training(Strict):
     """On what it was trained: our splits, and everything from elsewhere."""
 
     data: Text
-    external_data: str = ""
-    pretraining: str = ""
-    seeds: tuple[int, ...] = ()
+    external_data: Prose = ""
+    pretraining: Prose = ""
+    seeds: tuple[Count, ...] = Field(default=(), max_length=100)
 
 
 class Links(Strict):
@@ -104,6 +145,19 @@ class Published(Strict):
     )
 
 
+class Past(Strict):
+    """Numbers that the entry had before `segbench rescore`, with what they were made by.
+
+    `scores` are by signature; only those that changed, null where undefined.
+    """
+
+    until: date
+    segbench_version: Line
+    dataset_version: Line
+    data: Sha256
+    scores: dict[Line, float | None] = Field(max_length=5_000)
+
+
 class Entry(Strict):
     """A leaderboard entry.
 
@@ -112,22 +166,23 @@ class Entry(Strict):
     """
 
     schema_version: Literal[1] = 1
-    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
+    name: Name
     status: Status
-    authors: tuple[Text, ...] = Field(min_length=1)
+    authors: tuple[Line, ...] = Field(min_length=1, max_length=100)
     date: date
-    dataset: Text
-    dataset_version: Text
-    split: str | None = None
-    fold: int | None = None
+    dataset: Annotated[str, StringConstraints(max_length=64, pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    dataset_version: Line
+    split: Line | None = None
+    fold: int | None = Field(default=None, ge=0, lt=N_FOLDS)
     method: Method
     training: Training
     cost: Cost
     digests: Digests | None = None
-    segbench_version: Text | None = None
-    licence: str = ""
+    segbench_version: Line | None = None
+    licence: Annotated[Prose, StringConstraints(max_length=300)] = ""
     links: Links = Links()
     published: Published | None = None
+    history: tuple[Past, ...] = Field(default=(), max_length=50)
 
     @model_validator(mode="after")
     def _matches_its_status(self) -> Self:
@@ -138,6 +193,8 @@ class Entry(Strict):
             raise ValueError(
                 "an entry has digests and a segbench_version, a published one has neither"
             )
+        if not of_paper and (self.split == "test") == (self.fold is not None):
+            raise ValueError('an entry is scored on `split: "test"` or on a fold')
         return self
 
     @property
@@ -153,24 +210,56 @@ def read_entry(folder: Path) -> Entry:
         SegbenchError: There is none, or it breaks the schema.
     """
     path = folder / ENTRY
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SegbenchError(f"{path}: unreadable ({error})") from error
-    entry = validate(content, Entry, where=path)
+    if folder.is_symlink():
+        raise SegbenchError(f"{folder}: is a link; expected an entry's folder")
+    entry = validate(read_json(path, max_bytes=MAX_ENTRY_BYTES), Entry, where=path)
     if entry.name != folder.name:
         raise SegbenchError(f"{path}: name {entry.name!r} in a folder called {folder.name!r}")
     return entry
 
 
-def find_entries(results: Path, *, dataset: str | None = None) -> Iterator[tuple[Path, Entry]]:
+def find_entries(
+    results: Path, *, dataset: str | None = None, faulty: Literal["error", "skip"] = "error"
+) -> Iterator[tuple[Path, Entry]]:
     """Every entry below a results folder, `<dataset>/<entry>/`, with its folder, in order.
 
+    Args:
+        results: The folder.
+        dataset: Only the entries of this one.
+        faulty: What to do with an entry that breaks the schema or lies in another dataset's folder.
+
     Raises:
-        SegbenchError: An entry breaks the schema, or lies in another dataset's folder.
+        SegbenchError: An entry is faulty.
     """
     for path in sorted(results.glob(f"{dataset or '*'}/*/{ENTRY}")):
-        entry = read_entry(path.parent)
-        if entry.dataset != path.parts[-3]:
-            raise SegbenchError(f"{path}: an entry of {entry.dataset} in {path.parts[-3]}/")
+        if path.parent.name.startswith("."):  # one that is being written
+            continue
+        try:
+            entry = _in_place(path)
+        except SegbenchError:
+            if faulty == "error":
+                raise
+            continue
         yield path.parent, entry
+
+
+def _in_place(path: Path) -> Entry:
+    entry = read_entry(path.parent)
+    if entry.dataset != path.parts[-3]:
+        raise SegbenchError(f"{path}: an entry of {entry.dataset} in {path.parts[-3]}/")
+    return entry
+
+
+def find_twin(results: Path, entry: Entry) -> tuple[Path, Entry] | None:
+    """Another entry of the same dataset that is made of the same masks, with its folder.
+
+    The digest is of decoded masks, so versions of segbench and of the dataset play no part. Faulty
+    entries are passed over: one must not keep others out.
+    """
+    if entry.digests is None:
+        return None
+    for folder, other in find_entries(results, dataset=entry.dataset, faulty="skip"):
+        same = other.digests is not None and other.digests.predictions == entry.digests.predictions
+        if same and other.name != entry.name:
+            return folder, other
+    return None

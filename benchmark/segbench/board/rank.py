@@ -6,7 +6,7 @@ which all entries are scored on the same resamples, and the ranks of single imag
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -16,14 +16,16 @@ from numpy.typing import NDArray
 from segbench.measures import Measure
 from segbench.scoring.comparable import check_comparable, differing_handling, find_score
 from segbench.scoring.compare import image_values, paired_test
-from segbench.scoring.scores import Score, weighted_values
+from segbench.scoring.scores import Score, linear_sums, weighted_values
 from segbench.scoring.stored import Stored
-from segbench.statistics.bootstrap import FEW_UNITS, percentile_interval, replicate
-from segbench.statistics.paired import holm
+from segbench.statistics.bootstrap import FEW_UNITS, SEED, percentile_interval, replicate
+from segbench.statistics.paired import EXACT_UP_TO, holm, permutation_tests, smallest_p
 from segbench.statistics.ranking import (
+    ALPHA,
     rank_probabilities,
     rank_then_aggregate,
     ranks,
+    settled,
     significant_wins,
     tiers,
 )
@@ -118,7 +120,7 @@ def rank_entries(entries: Mapping[str, Stored], measure: str = "dice") -> Rankin
     p, apart = _pairs([entries[name] for name in names], chosen.measure)
     values = np.array([scores[name].value for name in names])
     of_rank = ranks(values, higher_is_better=better)
-    replicates = _replicates([entries[name] for name in names], chosen.measure)
+    replicates = replicates_of([entries[name] for name in names], chosen.measure)
     probabilities = rank_probabilities(replicates, higher_is_better=better)
     low, high = percentile_interval(ranks(replicates, higher_is_better=better))
     per_image = [image_values(entries[name].table, chosen.measure) for name in names]
@@ -146,12 +148,20 @@ def rank_entries(entries: Mapping[str, Stored], measure: str = "dice") -> Rankin
         ),
         p_holm=adjusted,
         differences=sign * apart,
-        notes=(*_few(first), *differing_handling(names, [scores[name] for name in names])),
+        notes=(
+            *_few(first),
+            *_too_many(len(names), first),
+            *differing_handling(names, [scores[name] for name in names]),
+        ),
     )
 
 
 def _pairs(entries: list[Stored], measure: Measure) -> tuple[Floats, Floats]:
     """(E, E) p-values of the paired test and differences of row less column."""
+    together = _stacked(entries, measure)
+    if together is not None:
+        apart, p = permutation_tests(*together)
+        return p, apart
     n = len(entries)
     p, apart = np.full((n, n), np.nan), np.zeros((n, n))
     for i, j in combinations(range(n), 2):
@@ -159,6 +169,22 @@ def _pairs(entries: list[Stored], measure: Measure) -> tuple[Floats, Floats]:
         p[i, j] = p[j, i] = tested.p[0]
         apart[i, j], apart[j, i] = difference, -difference
     return p, apart
+
+
+def _stacked(
+    entries: Sequence[Stored], measure: Measure
+) -> tuple[Floats, Callable[[Floats], Floats]] | None:
+    """The entries' sums (E, U, S), and what makes values of sums; None where there are none."""
+    sums = [linear_sums(entry.table, measure) for entry in entries]
+    found = [one.per_unit for one in sums if one is not None]
+    if len(found) < len(entries) or sums[0] is None:
+        return None
+    stacked = np.stack(found)
+    n = stacked[0, :, 1].sum()
+    if measure.over == "images" and n > 0 and (stacked[:, :, 1] == stacked[0, :, 1]).all():
+        # Every entry has a value for the same images: their number needs no summing.
+        return stacked[:, :, :1], lambda found: found[..., 0] / n
+    return stacked, sums[0].finish
 
 
 def _adjusted(p: Floats) -> Floats:
@@ -169,11 +195,28 @@ def _adjusted(p: Floats) -> Floats:
     return out
 
 
-def _replicates(entries: list[Stored], measure: Measure) -> Floats:
-    """(B, E) bootstrap values; one seed gives all entries the same resamples of groups."""
+def replicates_of(entries: Sequence[Stored], measure: Measure, *, seed: int = SEED) -> Floats:
+    """Bootstrap values (B, E): all entries are scored on the same resamples of groups.
+
+    Values that differ by rounding alone are equal.
+    """
     n_groups = entries[0].table.n_groups
-    columns = [replicate(weighted_values(e.table, [measure]), n_groups)[:, 0] for e in entries]
-    return np.stack(columns, axis=1)
+    together = _stacked(entries, measure)
+    if together is None:
+        columns = [
+            replicate(weighted_values(e.table, [measure]), n_groups, seed=seed)[:, 0]
+            for e in entries
+        ]
+        return settled(np.stack(columns, axis=1))
+    sums, finish = together
+    flat = np.ascontiguousarray(sums.transpose(1, 0, 2)).reshape(n_groups, -1)
+    return settled(
+        replicate(
+            lambda weight: finish((weight @ flat).reshape(len(weight), *sums.shape[::2])),
+            n_groups,
+            seed=seed,
+        )
+    )
 
 
 def _few(first: Stored) -> list[str]:
@@ -181,3 +224,18 @@ def _few(first: Stored) -> list[str]:
     if n >= FEW_UNITS:
         return []
     return [f"only {n} groups: with fewer than {FEW_UNITS} intervals are too narrow and tests weak"]
+
+
+def _too_many(n_entries: int, first: Stored) -> list[str]:
+    """Where tests cannot tell entries apart, whatever their scores, as there are so many."""
+    least = smallest_p(first.table.n_groups)
+    n_pairs = n_entries * (n_entries - 1) // 2
+    text = "{} tests of {} swaps each cannot reach {:.0%} after Holm's correction: {}"
+    swaps = f"{round(1 / least):,}" if first.table.n_groups > EXACT_UP_TO else f"{2 / least:,.0f}"
+    if (n_entries - 1) * least >= ALPHA:
+        return [text.format(n_entries - 1, swaps, ALPHA, "all entries are in one tier")]
+    if n_pairs * least >= ALPHA:
+        return [
+            text.format(n_pairs, swaps, ALPHA, "significant wins are 0; tiers need fewer tests")
+        ]
+    return []

@@ -32,6 +32,11 @@ class Standing:
     scores: Mapping[str, Stored]
     ranking: Ranking
 
+    @property
+    def name(self) -> str:
+        """Of the dataset, without its version."""
+        return self.dataset.partition("@")[0]
+
 
 def standings(
     results: Path, *, dataset: str | None = None, measure: str = "dice"

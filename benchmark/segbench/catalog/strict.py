@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -10,11 +11,16 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from segbench.errors import Problems, SegbenchError
 
+MAX_TOML_BYTES = 2**20
+MAX_SHOWN = 200
+
 
 class Strict(BaseModel):
     """A table of a content file: frozen, and an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, str_strip_whitespace=True, allow_inf_nan=False
+    )
 
 
 AnyStrict = TypeVar("AnyStrict", bound=Strict)
@@ -37,10 +43,15 @@ def load_toml(path: Path) -> dict[str, Any]:
     """
     try:
         with path.open("rb") as stream:
-            return tomllib.load(stream)
+            text = stream.read(MAX_TOML_BYTES + 1)
+        if len(text) > MAX_TOML_BYTES:
+            raise SegbenchError(f"{path}: over {MAX_TOML_BYTES >> 20} MiB; expected a few lines")
+        return tomllib.loads(text.decode("utf-8"))
     except FileNotFoundError:
         raise SegbenchError(f"{path}: no such file") from None
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise SegbenchError(f"{path}: not readable as TOML (nested too deeply)") from None
+    except (OSError, ValueError) as error:
         raise SegbenchError(f"{path}: not readable as TOML ({error})") from error
 
 
@@ -64,12 +75,20 @@ def _explain(model: type[Strict], fault: Any) -> tuple[str, str]:  # noqa: ANN40
     location = tuple(fault["loc"])
     key = ".".join(str(part) for part in location) or "(the file)"
     if fault["type"] == "extra_forbidden":
-        allowed = ", ".join(_keys_at(model, location[:-1]))
-        return "unknown key", f"{key} (allowed here: {allowed})"
+        allowed = _keys_at(model, location[:-1])
+        near = get_close_matches(str(location[-1]), allowed, n=1)
+        meant = f"do you mean {near[0]}? " if near else ""
+        return "unknown key", f"{_cut(key)} ({meant}allowed here: {', '.join(allowed)})"
     if fault["type"] == "missing":
         return "missing key", key
-    found = "" if isinstance(fault["input"], dict | list) else f", found {fault['input']!r}"
+    found = (
+        "" if isinstance(fault["input"], dict | list) else f", found {_cut(repr(fault['input']))}"
+    )
     return "wrong value", f"{key}: {fault['msg']}{found}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
 def _keys_at(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:

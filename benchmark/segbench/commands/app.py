@@ -25,8 +25,12 @@ from segbench.commands import (
     new_dataset,
     predict,
     prepare,
+    rescore,
+    submit,
     train,
+    verify,
 )
+from segbench.commands.console import note
 from segbench.errors import SegbenchError
 
 app = typer.Typer(
@@ -43,7 +47,10 @@ app.command("train")(train.train)
 app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
-app.command("leaderboard")(leaderboard.leaderboard)
+app.add_typer(leaderboard.app, name="leaderboard")
+app.command("submit")(submit.submit)
+app.command("verify")(verify.verify)
+app.command("rescore")(rescore.rescore)
 app.command("demo")(demo.demo)
 app.add_typer(datasets.app, name="datasets")
 app.command("check")(check.check)
@@ -75,7 +82,7 @@ def main() -> None:
     try:
         app()
     except SegbenchError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201  the command line speaks
+        note(f"error: {error}")
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted; nothing half-made was left", file=sys.stderr)  # noqa: T201

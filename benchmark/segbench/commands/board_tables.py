@@ -1,16 +1,16 @@
-"""The leaderboard in the terminal, and as JSON."""
+"""The leaderboard in the terminal."""
 
 from __future__ import annotations
 
 import math
 
-import numpy as np
 from rich.table import Table
 
+from segbench.board.across import Across
 from segbench.board.standings import Standing
+from segbench.board.wording import disagreements
 from segbench.commands.console import console
 from segbench.commands.tables import interval, new_table, shown
-from segbench.scoring.files import json_number
 from segbench.statistics.bootstrap import N_RESAMPLES
 from segbench.statistics.ranking import ALPHA
 
@@ -65,51 +65,35 @@ def _table(standing: Standing) -> Table:
     return table
 
 
-def disagreements(standing: Standing) -> list[str]:
-    """Which entries have another rank under another way to rank."""
-    orders = standing.ranking.orders
-    (first, ranks), *others = orders.items()
-    lines: list[str] = []
-    for name, other in others:
-        moved = [
-            f"{place.name} {was:g} -> {now:g}"
-            for place, was, now in zip(standing.ranking.places, ranks, other, strict=True)
-            if was != now and not np.isnan(now)
-        ]
-        if moved:
-            lines.append(f'ranks by "{name}" in place of "{first}": {", ".join(moved)}')
-    return lines
+def show_across(across: Across) -> None:
+    """Print what is said of entries over datasets."""
+    out = console()
+    out.print(
+        f"[bold]across {len(across.measures)} datasets[/], {across.selection}, {across.status}"
+    )
+    table = new_table()
+    table.add_column("entry")
+    for name in ("win rate", "95 % interval", "mean rank", "95 % interval", *across.measures):
+        table.add_column(name, justify="right")
+    for entry in across.entries:
+        table.add_row(
+            entry.name,
+            f"{entry.win_rate:.2f}",
+            _ends(entry.win_rate_ci95),
+            "-" if math.isnan(entry.mean_rank) else f"{entry.mean_rank:.2f}",
+            _ends(entry.mean_rank_ci95),
+            *("-" if math.isnan(value) else f"{value:.3f}" for value in entry.values),
+        )
+    out.print(table)
+    out.print(
+        "entries of the same name on two or more datasets, ranked among themselves; win rate: the "
+        "share of the others an entry is better than, averaged over its datasets; mean rank: among "
+        "the entries that are on all of them; intervals: groups resampled within each dataset",
+        markup=False,
+        style="dim",
+    )
 
 
-def standing_json(standing: Standing) -> dict[str, object]:
-    """A standing for machines."""
-    ranking = standing.ranking
-    orders = ranking.orders
-    return {
-        "dataset": standing.dataset,
-        "selection": standing.selection,
-        "status": standing.status,
-        "measure": str(ranking.measure),
-        "n_samples": ranking.n_samples,
-        "n_groups": ranking.n_groups,
-        "notes": list(ranking.notes),
-        "entries": [
-            {
-                "name": place.name,
-                "tier": place.tier or None,
-                "value": json_number(place.score.value),
-                "ci95": [json_number(end) for end in place.score.ci95],
-                "signature": place.score.signature,
-                "rank": {name: json_number(order[i]) for name, order in orders.items()},
-                "rank_ci95": [json_number(end) for end in place.rank_ci95],
-                "rank_probabilities": [json_number(p) for p in place.probabilities],
-                "wins": place.wins,
-                "p_holm": {
-                    other.name: json_number(ranking.p_holm[i, j])
-                    for j, other in enumerate(ranking.places)
-                    if i != j
-                },
-            }
-            for i, place in enumerate(ranking.places)
-        ],
-    }
+def _ends(ends: tuple[float, float]) -> str:
+    low, high = ends
+    return "" if math.isnan(low) else f"[{low:.2f}, {high:.2f}]"

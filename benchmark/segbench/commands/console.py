@@ -36,7 +36,15 @@ def say(text: str = "") -> None:
 
 def note(text: str) -> None:
     """Print a line beside the results, on stderr."""
-    print(text, file=sys.stderr)  # noqa: T201  as above
+    print(harmless(text), file=sys.stderr)  # noqa: T201  as above
+
+
+def harmless(text: str) -> str:
+    """A text without what a terminal would obey: a stranger's file name may hold anything."""
+    return "".join(
+        c if c in "\n\t" or c.isprintable() else c.encode("unicode_escape").decode("ascii")
+        for c in text
+    )
 
 
 def say_json(value: object) -> None:

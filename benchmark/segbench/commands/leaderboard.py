@@ -9,26 +9,37 @@ import typer
 
 from segbench.commands.options import Json
 
+app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 
+Results = Annotated[
+    Path, typer.Option("--results", help="The folder of entries: <dataset>/<entry>/.")
+]
+Dataset = Annotated[str | None, typer.Option("--dataset", help="Only this dataset's entries.")]
+Sort = Annotated[
+    str,
+    typer.Option(
+        "--sort", help="The measure to rank by: hd95, or 'iou|class:lesion|over:dataset'."
+    ),
+]
+
+
+@app.callback()
 def leaderboard(
+    context: typer.Context,
     *,
-    dataset: Annotated[
-        str | None, typer.Option("--dataset", help="Only this dataset's entries.")
-    ] = None,
-    sort: Annotated[
-        str,
-        typer.Option(
-            "--sort", help="The measure to rank by: hd95, or 'iou|class:lesion|over:dataset'."
-        ),
-    ] = "dice",
-    results: Annotated[
-        Path, typer.Option("--results", help="The folder of entries: <dataset>/<entry>/.")
-    ] = Path("results"),
+    dataset: Dataset = None,
+    sort: Sort = "dice",
+    results: Results = Path("results"),
     json: Json = False,
 ) -> None:
     """Rank the entries of a results folder, with tiers of those that cannot be told apart."""
+    if context.invoked_subcommand is not None:
+        _refuse_options_before(context)
+        return
+    from segbench.board.across import across_datasets  # noqa: PLC0415
+    from segbench.board.records import standing_json  # noqa: PLC0415
     from segbench.board.standings import standings  # noqa: PLC0415
-    from segbench.commands.board_tables import show_standing, standing_json  # noqa: PLC0415
+    from segbench.commands.board_tables import show_across, show_standing  # noqa: PLC0415
     from segbench.commands.console import say_json  # noqa: PLC0415
 
     found = standings(results, dataset=dataset, measure=sort)
@@ -37,3 +48,49 @@ def leaderboard(
         return
     for standing in found:
         show_standing(standing)
+    for across in across_datasets(found):
+        show_across(across)
+
+
+def _refuse_options_before(context: typer.Context) -> None:
+    """Options before the name of a command would be lost."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    given = [name for name, source in sources.items() if source and source.name != "DEFAULT"]
+    if given:
+        raise typer.BadParameter(
+            f"--{given[0]} stands before `{context.invoked_subcommand}`; put it behind"
+        )
+
+
+@app.command("build")
+def build(
+    *,
+    results: Results = Path("results"),
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where to build (default: the results folder).")
+    ] = None,
+    dataset: Dataset = None,
+    sort: Sort = "dice",
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; say which files a build would change.")
+    ] = False,
+) -> None:
+    """Write the board: README.md, leaderboard.csv, .json and .tex, plots/."""
+    from segbench.board import build as board  # noqa: PLC0415
+    from segbench.commands.console import note, say  # noqa: PLC0415
+
+    where = out or results
+    if not check:
+        built, written = board.build(results, out=out, dataset=dataset, measure=sort)
+        n = sum(len(standing.entries) for standing in built.standings)
+        say(f"{where}: {len(written)} files from {n} entries of {len(built.sections)} datasets")
+        return
+    differing, other_version = board.differences(results, out=out, dataset=dataset, measure=sort)
+    if other_version:
+        note(f"not compared, as another matplotlib drew them: {', '.join(other_version)}")
+    for name in differing:
+        say(f"{where / name}: differs from what is built")
+    if differing:
+        note("build again: segbench leaderboard build")
+        raise typer.Exit(1)
+    say(f"{where}: as built")

@@ -21,6 +21,7 @@ __all__ = [
     "fill_runs",
     "joint_histogram",
     "joint_pairs",
+    "joint_pairs_of_runs",
     "point_distances",
     "unfilter",
     "unpack_bits",
@@ -59,6 +60,31 @@ def joint_pairs(reference: Bytes, prediction: Bytes) -> NDArray[np.int64]:
         raise ValueError(f"dtypes {reference.dtype} and {prediction.dtype}, expected uint8")
     chosen = native if available() else standins
     return chosen.joint_pairs(np.ascontiguousarray(reference), np.ascontiguousarray(prediction))
+
+
+def joint_pairs_of_runs(
+    values: Bytes, ends: NDArray[np.uint32], prediction: Bytes
+) -> NDArray[np.int64]:
+    """As `joint_pairs`, of a reference that is given as its runs.
+
+    Args:
+        values: (n,) uint8, the value of each run.
+        ends: (n,) uint32, where each run ends; rising from above 0 to the number of pixels.
+        prediction: Any shape, uint8.
+
+    Returns:
+        (2, P) int64: the pairs as `reference << 8 | prediction`, rising; and their pixels.
+
+    Raises:
+        ValueError: The arguments differ from the above.
+    """
+    _check_runs(values, ends)
+    if prediction.dtype != np.uint8:
+        raise ValueError(f"dtype {prediction.dtype}, expected uint8")
+    chosen = native if available() else standins
+    return chosen.joint_pairs_of_runs(
+        np.ascontiguousarray(values), np.ascontiguousarray(ends), np.ascontiguousarray(prediction)
+    )
 
 
 def joint_histogram(reference: Bytes, prediction: Bytes) -> NDArray[np.int64]:
@@ -193,9 +219,15 @@ def fill_runs(values: Bytes, ends: NDArray[np.uint32], *, size: int) -> Bytes:
     Raises:
         ValueError: The arguments differ from the above.
     """
-    if values.dtype != np.uint8 or ends.dtype != np.uint32 or not values.ndim == ends.ndim == 1:
-        raise ValueError(f"{values.dtype} {values.shape} and {ends.dtype} {ends.shape}")
-    if values.size != ends.size or size < 0:
-        raise ValueError(f"{values.size} values and {ends.size} ends of runs for {size} pixels")
+    _check_runs(values, ends)
+    if size < 0:
+        raise ValueError(f"{size} pixels")
     chosen = native if available() else standins
     return chosen.fill_runs(np.ascontiguousarray(values), np.ascontiguousarray(ends), size)
+
+
+def _check_runs(values: Bytes, ends: NDArray[np.uint32]) -> None:
+    if values.dtype != np.uint8 or ends.dtype != np.uint32 or not values.ndim == ends.ndim == 1:
+        raise ValueError(f"{values.dtype} {values.shape} and {ends.dtype} {ends.shape}")
+    if values.size != ends.size:
+        raise ValueError(f"{values.size} values and {ends.size} ends of runs")

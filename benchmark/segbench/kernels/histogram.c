@@ -1,4 +1,4 @@
-/* Joint histogram of two label maps, by runs.
+/* Joint histogram of two label maps, by runs; or of one that is given as runs and another.
  *
  * Masks are long runs of one pair of values. Only where either map changes is anything counted, so
  * the cost is that of reading the two maps once, plus a little for each change.
@@ -40,6 +40,16 @@ static inline uint64_t changes(const uint8_t *a, const uint8_t *b) {
     return block_bits(changed);
 }
 
+/* Fill pairs (rising) and pixels; make the table zero again. Returns how many pairs there are. */
+static int64_t gather(Histogram *h, int64_t *pixels) {
+    qsort(h->pairs, (size_t)h->n_pairs, sizeof *h->pairs, by_value);
+    for (int64_t k = 0; k < h->n_pairs; k++) {
+        pixels[k] = h->table[h->pairs[k]];
+        h->table[h->pairs[k]] = 0;
+    }
+    return h->n_pairs;
+}
+
 /* Count the pairs (a[i], b[i]), i < n.
  *
  * table: 65536 zeros, and zeros again on return: scratch that can be used for the next call.
@@ -69,10 +79,65 @@ EXPORT WIDE int64_t segbench_joint_pairs(const uint8_t *a, const uint8_t *b, int
         start = i;
     }
     add(&h, a[start], b[start], n - start);
-    qsort(pairs, (size_t)h.n_pairs, sizeof *pairs, by_value);
-    for (int64_t k = 0; k < h.n_pairs; k++) {
-        pixels[k] = table[pairs[k]];
-        table[pairs[k]] = 0;
+    return gather(&h, pixels);
+}
+
+typedef struct {
+    const uint8_t *values;
+    const uint32_t *ends;
+    int64_t n, next; /* how many, and the first that is not yet used up */
+    int64_t start;   /* the first pixel that is not yet counted */
+} Runs;
+
+/* Count the pixels up to stop, where the other map has one value. */
+static inline void add_until(Histogram *h, Runs *a, int64_t stop, uint8_t value_b) {
+    for (; a->next < a->n && a->ends[a->next] <= stop; a->start = a->ends[a->next++])
+        add(h, a->values[a->next], value_b, a->ends[a->next] - a->start);
+    if (a->start < stop) add(h, a->values[a->next], value_b, stop - a->start);
+    a->start = stop;
+}
+
+static inline int is_one(const uint8_t *b, uint8_t value) {
+    uint8_t different[LANES] = {0};
+    for (int i = 0; i < BLOCK; i += LANES)
+        for (int j = 0; j < LANES; j++) different[j] |= (uint8_t)(b[i + j] ^ value);
+    return !any(different);
+}
+
+/* As segbench_joint_pairs, with the first map as runs: only the second is read pixel by pixel.
+ *
+ * values, ends: n_runs each; the ends must rise from above 0 to n, or BAD_RUNS is returned.
+ */
+EXPORT WIDE int64_t segbench_joint_pairs_of_runs(const uint8_t *values, const uint32_t *ends,
+                                                 int64_t n_runs, const uint8_t *b, int64_t n,
+                                                 int64_t *table, int64_t *pairs, int64_t *pixels) {
+    enum { BAD_RUNS = -2 };
+    int64_t end = 0;
+    for (int64_t k = 0; k < n_runs; end = ends[k++])
+        if (ends[k] <= end) return BAD_RUNS;
+    if (end != n) return BAD_RUNS;
+    if (n == 0) return 0;
+    Histogram h = {table, pairs, 0};
+    Runs a = {values, ends, n_runs, 0, 0};
+    int64_t i = 1;
+    uint8_t value = b[0]; /* of the current run of b */
+    while (n - i >= BLOCK) {
+        while (n - i >= BLOCK && is_one(b + i, value)) i += BLOCK;
+        if (n - i < BLOCK) break;
+        uint8_t changed[BLOCK];
+        for (int j = 0; j < BLOCK; j++) changed[j] = b[i + j] != b[i + j - 1];
+        for (uint64_t bits = block_bits(changed); bits; bits &= bits - 1) {
+            int64_t stop = i + first_bit(bits);
+            add_until(&h, &a, stop, value);
+            value = b[stop];
+        }
+        i += BLOCK;
     }
-    return h.n_pairs;
+    for (; i < n; i++) {
+        if (b[i] == value) continue;
+        add_until(&h, &a, i, value);
+        value = b[i];
+    }
+    add_until(&h, &a, n, value);
+    return gather(&h, pixels);
 }

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 LIBRARY = Path(__file__).with_name("library.so")  # on every system: loaded by its path
 VARIABLE = "SEGBENCH_NO_KERNELS"
-INTERFACE = 2  # as in interface.c: a library of another interface must not be called
+INTERFACE = 3  # as in interface.c: a library of another interface must not be called
 
 NO_ROOM, NO_MEMORY = 1, -1
 
@@ -25,6 +25,10 @@ _pointer, _size, _real, _int = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double,
 _ARGUMENTS = {
     "segbench_interface": [],
     "segbench_joint_pairs": [_pointer, _pointer, _size, _pointer, _pointer, _pointer],
+    "segbench_joint_pairs_of_runs": [
+        *(_pointer, _pointer, _size, _pointer, _size),
+        *(_pointer, _pointer, _pointer),
+    ],
     "segbench_distances": [
         *(_pointer, _pointer, _size, _size, _int, _real, _real),
         *(_pointer, _pointer, _size, _pointer, _pointer),
@@ -84,6 +88,23 @@ def joint_pairs(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.int64]
     """See `segbench.kernels.joint_pairs`."""
     n = _loaded().segbench_joint_pairs(_address(a), _address(b), a.size, *_scratch.addresses)
     return _scratch.counted[:, :n].copy()
+
+
+def joint_pairs_of_runs(
+    values: NDArray[np.uint8], ends: NDArray[np.uint32], b: NDArray[np.uint8]
+) -> NDArray[np.int64]:
+    """See `segbench.kernels.joint_pairs_of_runs`."""
+    n = _loaded().segbench_joint_pairs_of_runs(
+        _address(values), _address(ends), ends.size, _address(b), b.size, *_scratch.addresses
+    )
+    if n < 0:
+        raise bad_runs(b.size)
+    return _scratch.counted[:, :n].copy()
+
+
+def bad_runs(size: int) -> ValueError:
+    """The error for runs that are not those of a map of this many pixels."""
+    return ValueError(f"the ends of the runs do not rise to {size} pixels")
 
 
 def distances(
@@ -149,11 +170,11 @@ def unpack_bits(packed: NDArray[np.uint8], columns: int, depth: int) -> NDArray[
 def fill_runs(values: NDArray[np.uint8], ends: NDArray[np.uint32], size: int) -> NDArray[np.uint8]:
     """See `segbench.kernels.fill_runs`."""
     out = np.empty(size, dtype=np.uint8)
-    _check(
-        _loaded().segbench_fill_runs(
-            _address(values), _address(ends), ends.size, _address(out), size
-        )
+    status = _loaded().segbench_fill_runs(
+        _address(values), _address(ends), ends.size, _address(out), size
     )
+    if status != 0:
+        raise bad_runs(size)
     return out
 
 

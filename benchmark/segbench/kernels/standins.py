@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench.kernels.native import unknown_filter
+from segbench.kernels.native import bad_runs, unknown_filter
 
 NONE, SUB, UP, AVERAGE, PAETH = range(5)
 
@@ -15,6 +15,13 @@ def joint_pairs(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.int64]
     counts = np.bincount((a.ravel().astype(np.uint16) << 8) | b.ravel())
     pairs = np.flatnonzero(counts)
     return np.stack([pairs, counts[pairs]]).astype(np.int64, copy=False)
+
+
+def joint_pairs_of_runs(
+    values: NDArray[np.uint8], ends: NDArray[np.uint32], b: NDArray[np.uint8]
+) -> NDArray[np.int64]:
+    """See `segbench.kernels.joint_pairs_of_runs`."""
+    return joint_pairs(fill_runs(values, ends, b.size), b.ravel())
 
 
 def distances(
@@ -105,5 +112,5 @@ def fill_runs(values: NDArray[np.uint8], ends: NDArray[np.uint32], size: int) ->
     """See `segbench.kernels.fill_runs`."""
     lengths = np.diff(ends.astype(np.int64), prepend=0)
     if (lengths <= 0).any() or lengths.sum() != size:
-        raise ValueError("the ends of the runs do not rise to the size")
+        raise bad_runs(size)
     return np.repeat(values, lengths)

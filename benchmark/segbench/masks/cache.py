@@ -27,7 +27,7 @@ import os
 import tempfile
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,8 +37,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segbench.errors import SegbenchError
-from segbench.kernels import fill_runs
 from segbench.masks.prepared import PreparedDataset, Row
+from segbench.masks.runs import Runs, runs_of
 
 CACHE = ".cache"
 """The folder below a prepared dataset's."""
@@ -56,10 +56,26 @@ _BATCH = 64
 Mask = NDArray[np.uint8]
 
 
-def mask_reader(
-    dataset: PreparedDataset, rows: Sequence[Row], digest: str
-) -> Callable[[int], Mask]:
-    """A function that reads the mask of the i-th row, HxW uint8; threads may share it.
+@dataclass(frozen=True)
+class MaskReader:
+    """Reads the mask of the i-th row, HxW uint8; threads may share it."""
+
+    dataset: PreparedDataset
+    rows: Sequence[Row]
+    cached: _Cached | None
+
+    def __call__(self, i: int) -> Mask:
+        """The mask, from the cache where there is one."""
+        runs = self.runs(i)
+        return self.dataset.read_mask(self.rows[i]) if runs is None else runs.mask()
+
+    def runs(self, i: int) -> Runs | None:
+        """The mask as runs, where there is a cache."""
+        return None if self.cached is None else self.cached.read(i)
+
+
+def mask_reader(dataset: PreparedDataset, rows: Sequence[Row], digest: str) -> MaskReader:
+    """What reads the masks of a selection, with a cache where one can be made.
 
     Args:
         dataset: Where the masks are.
@@ -71,7 +87,7 @@ def mask_reader(
     # OSError, SegbenchError: read-only, full, or a mask is missing or damaged; then as without
     with contextlib.suppress(OSError, SegbenchError):
         cached = _open_or_make(path, dataset, rows) if hasattr(os, "pread") else None
-    return cached.read if cached else lambda i: dataset.read_mask(rows[i])
+    return MaskReader(dataset, rows, cached)
 
 
 def _open_or_make(path: Path, dataset: PreparedDataset, rows: Sequence[Row]) -> _Cached | None:
@@ -91,14 +107,13 @@ class _Cached:
     entries: NDArray[np.void]
     rows: Sequence[Row]
 
-    def read(self, i: int) -> Mask:
-        """The mask of the i-th row."""
-        height, width = self.rows[i].size
+    def read(self, i: int) -> Runs:
+        """The runs of the mask of the i-th row."""
         n = int(self.entries["runs"][i])
         data = os.pread(self.descriptor, n * (_END_BYTES + 1), int(self.entries["offset"][i]))
         ends = np.frombuffer(data, dtype="<u4", count=n).astype(np.uint32, copy=False)
         values = np.frombuffer(data, dtype=np.uint8, offset=n * _END_BYTES)
-        return fill_runs(values, ends, size=height * width).reshape(height, width)
+        return Runs(values, ends, self.rows[i].size)
 
 
 def _key(rows: Sequence[Row], digest: str) -> str:
@@ -175,9 +190,9 @@ def _write_to(
     digest = hashlib.sha256()
     entries = np.zeros(len(rows), dtype=_ENTRY)
     at = 0
-    for i, (ends, values) in enumerate(_runs_of_all(dataset, rows)):
-        entries[i] = (at, len(ends), *stats[i])
-        for part in (ends.astype("<u4").tobytes(), values.tobytes()):
+    for i, runs in enumerate(_runs_of_all(dataset, rows)):
+        entries[i] = (at, len(runs.ends), *stats[i])
+        for part in (runs.ends.astype("<u4").tobytes(), runs.values.tobytes()):
             digest.update(part)
             at += out.write(part)
     digest.update(entries.tobytes())
@@ -185,20 +200,10 @@ def _write_to(
     out.write(digest.digest())
 
 
-def _runs_of_all(
-    dataset: PreparedDataset, rows: Sequence[Row]
-) -> Iterator[tuple[NDArray[np.int64], Mask]]:
-    def one(row: Row) -> tuple[NDArray[np.int64], Mask]:
+def _runs_of_all(dataset: PreparedDataset, rows: Sequence[Row]) -> Iterator[Runs]:
+    def one(row: Row) -> Runs:
         return runs_of(dataset.read_mask(row))
 
     with ThreadPoolExecutor() as pool:
         for first in range(0, len(rows), _BATCH):  # a few at a time: the runs of all may be much
             yield from pool.map(one, rows[first : first + _BATCH])
-
-
-def runs_of(mask: Mask) -> tuple[NDArray[np.int64], Mask]:
-    """The ends of a mask's runs in row-major order, and their values."""
-    flat = mask.ravel()
-    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    ends = np.append(changes, flat.size)
-    return ends, flat[ends - 1]

@@ -40,6 +40,11 @@ MASK_ENDINGS = IMAGE_ENDINGS | ARRAY_ENDINGS | LOSSY_ENDINGS
 MAX_DISTINCT = 256
 """More distinct values or colours than this in one file and it is a picture, not a mask."""
 
+MAX_PIXELS = 2**29
+"""Of one mask, where its size is not known beforehand."""
+
+_MAX_ITEM_BYTES = 16
+
 _IDENTITY: tuple[Value, ...] = tuple(range(256))
 
 
@@ -132,11 +137,15 @@ def decode(
 
 
 def check_size(size: Size, expected: Size | None) -> None:
-    """Refuse a mask that has not exactly the expected size.
+    """Refuse a mask that has not exactly the expected size, or, of any size, an absurd one.
 
     Raises:
         MaskFileError: It has not; the message writes sizes as width x height.
     """
+    if expected is None and (min(size) < 1 or size[0] * size[1] > MAX_PIXELS):
+        raise MaskFileError(
+            "too many pixels" if min(size) > 0 else "wrong size", f"{size[1]}x{size[0]}"
+        )
     if expected is not None and size != expected:
         raise MaskFileError(
             "wrong size",
@@ -347,8 +356,12 @@ def _load_npy(stream: IO[bytes], expected: Size | None) -> NDArray[np.generic]:
             "the array holds Python objects (a pickle)",
             hint="pickles are never loaded: save a plain array of integers or floats",
         )
-    limit = MAX_DISTINCT * math.prod(expected) if expected else 2**31
-    if math.prod(shape) > limit:
+    if dtype.kind not in "buif" or dtype.itemsize > _MAX_ITEM_BYTES:
+        raise MaskFileError(
+            "unreadable file", f"dtype {str(dtype)[:40]}", hint="expected integers or floats"
+        )
+    limit = MAX_DISTINCT * math.prod(expected) if expected else MAX_PIXELS
+    if math.prod(shape) > limit or min(shape, default=0) < 0:
         raise MaskFileError("wrong shape", f"{shape}", hint="far more values than pixels")
     need = math.prod(shape) * dtype.itemsize
     raw = stream.read(need)

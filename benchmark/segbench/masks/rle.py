@@ -31,9 +31,12 @@ def mask_of(counts: Sequence[int] | NDArray[np.int64], size: Size) -> NDArray[np
     Raises:
         MaskFileError: A run is negative, or the runs do not cover the size exactly.
     """
-    runs = np.asarray(counts, dtype=np.int64)
     height, width = size
-    if (runs < 0).any() or runs.sum() != height * width:
+    try:
+        runs = np.asarray(counts, dtype=np.int64)
+    except OverflowError as error:
+        raise MaskFileError("damaged RLE", "a run is longer than any picture") from error
+    if (runs < 0).any() or (runs > height * width).any() or runs.sum() != height * width:
         raise MaskFileError(
             "damaged RLE",
             f"runs cover {int(runs.sum())} pixels, {width}x{height} has {height * width}",
@@ -96,7 +99,7 @@ def kaggle_mask(text: str, size: Size) -> NDArray[np.bool_]:
     if numbers.size % 2:
         raise MaskFileError("damaged RLE", f"{numbers.size} numbers; expected start-length pairs")
     starts, lengths = numbers[::2] - 1, numbers[1::2]
-    ends = starts + lengths
+    ends = starts + np.minimum(lengths, height * width + 1)  # longer ones would overflow
     if (starts < 0).any() or (lengths < 1).any() or (ends > height * width).any():
         raise MaskFileError(
             "damaged RLE", f"a run leaves the {width}x{height} picture (pixels count from 1)"

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
-import json
-import tarfile
-import tempfile
-import threading
+import os
 import weakref
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -21,8 +17,17 @@ from numpy.typing import NDArray
 
 from segbench.errors import Problems, SegbenchError
 from segbench.masks import rle
+from segbench.masks.archives import (
+    ARCHIVE_ENDINGS,
+    Archive,
+    limit_bytes,
+    limit_members,
+    open_tar,
+    open_zip,
+)
 from segbench.masks.decode import (
     MASK_ENDINGS,
+    MAX_DISTINCT,
     Decoded,
     Kind,
     MaskFileError,
@@ -32,21 +37,20 @@ from segbench.masks.decode import (
     decode,
     from_array,
 )
+from segbench.masks.json_files import MAX_JSON_BYTES, parse_json
 
 NOT_PREDICTIONS = frozenset(
     {".json", ".pkl", ".txt", ".md", ".log", ".yaml", ".yml", ".toml", ".csv", ".html", ".parquet"}
 )
 """Endings that lie beside predictions (nnU-Net's settings and softmax pickles, notes, logs)."""
 
-MAX_MEMBER_BYTES = 2**31
-MAX_TAR_BYTES = 2**36
-MAX_MEMBERS = 2_000_000
+MAX_REGIONS = 1000
+"""Of one sample in a table of run lengths: a few for each class."""
 
 OUR_MARKER = "segbench.json"
 """Lies in folders that `segbench predict` wrote; says how the predictions were made."""
 
 _JUNK = (OUR_MARKER, "__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
-_ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 
 
 class Submission(Protocol):
@@ -138,10 +142,13 @@ class Runs:
         """
         del threshold
         regions = self.regions[identifier]
+        if len(regions) > MAX_REGIONS:
+            raise MaskFileError("too many regions", f"{len(regions):,}, expected one a class")
         own = next((own for _, own, _ in regions if own is not None), size)
-        if not any_size:
-            check_size(own, size)
+        check_size(own, None if any_size else size)
         values: tuple[Value, ...] = (0, *sorted({value for value, _, _ in regions} - {0}))
+        if len(values) > MAX_DISTINCT:
+            raise MaskFileError("not a mask", f"{len(values)} classes in one sample")
         codes = np.zeros(own, dtype=np.uint8)
         painted = np.zeros(own, dtype=bool)
         for value, region_size, runs in regions:
@@ -161,22 +168,29 @@ class Runs:
         return Decoded(codes, values, Kind.VALUES)
 
 
-def open_submission(path: Path, *, suffix: str = "", ending: str = "") -> Submission:
+def open_submission(
+    path: Path, *, suffix: str = "", ending: str = "", links: bool = True
+) -> Submission:
     """Find the predictions in a folder, a .zip or .tar, or an RLE table (.json, .csv).
 
     Args:
         path: The folder or file.
         suffix: What file names carry behind the sample's id (`_pred` in `IMD003_pred.png`).
         ending: Use only files with this ending (`.png`), where a sample has several.
+        links: Follow symbolic links in a folder; a stranger's may lead to the references.
 
     Raises:
-        SegbenchError: There is nothing to read there, or a sample has several files.
+        SegbenchError: There is nothing to read there, or a sample has several files, or a file is
+            refused.
     """
     if path.is_dir():
+        if not links:
+            refuse_links(path)
         names = [p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file()]
 
         def read(name: str) -> bytes:
             with open(f"{path}/{name}", "rb", buffering=0) as stream:  # noqa: PTH123  many files
+                limit_bytes(name, os.fstat(stream.fileno()).st_size)
                 return stream.read()
 
         return _files(str(path), names, read, suffix, ending)
@@ -187,98 +201,49 @@ def open_submission(path: Path, *, suffix: str = "", ending: str = "") -> Submis
         )
     name = path.name.lower()
     if name.endswith((".json", ".csv")):
+        limit_bytes(str(path), path.stat().st_size, MAX_JSON_BYTES)
         return read_table(path.read_bytes(), path.name, origin=str(path))
     if zipfile.is_zipfile(path):
-        return _from_zip(path, suffix, ending)
-    if name.endswith(_ARCHIVES):
-        return _from_tar(path, suffix, ending)
+        return _from_archive(path, open_zip(path), suffix, ending)
+    if name.endswith(ARCHIVE_ENDINGS):
+        return _from_archive(path, open_tar(path), suffix, ending)
     raise SegbenchError(
-        f"{path}: not predictions; expected a folder, {', '.join(_ARCHIVES)}, or an RLE table "
-        f"(.json, .csv)"
+        f"{path}: not predictions; expected a folder, {', '.join(ARCHIVE_ENDINGS)}, or an RLE "
+        f"table (.json, .csv)"
     )
 
 
-def _from_zip(path: Path, suffix: str, ending: str) -> Submission:
-    archive = zipfile.ZipFile(path)
-    infos = [i for i in archive.infolist() if not i.is_dir()]
-    if any(i.flag_bits & 1 for i in infos):
-        raise SegbenchError(f"{path}: encrypted; expected an archive without a password")
-    sizes = {i.filename: i.file_size for i in infos}
+def refuse_links(folder: Path) -> None:
+    """Refuse a folder in which there is a symbolic link.
 
-    def read(name: str) -> bytes:
-        _limit(name, sizes[name])
-        try:
-            with archive.open(name) as member:
-                return member.read(sizes[name])
-        except Exception as error:  # zipfile and zlib raise many types on damaged members
-            raise MaskFileError("unreadable file", str(error)) from error
+    Raises:
+        SegbenchError: There is one; the message lists the first few.
+    """
+    problems = Problems()
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink():
+            problems.add(
+                "link",
+                path.relative_to(folder).as_posix(),
+                hint="expected the files themselves (`cp -rL` copies what links lead to)",
+            )
+    problems.raise_if_any(f"{folder}: refused, and nothing was read:")
 
-    submission = _files(str(path), [i.filename for i in infos], read, suffix, ending)
+
+def _from_archive(path: Path, archive: Archive, suffix: str, ending: str) -> Submission:
+    try:
+        submission = _files(str(path), archive.names, archive.read, suffix, ending)
+    except SegbenchError:
+        archive.close()
+        raise
     weakref.finalize(submission, archive.close)
     return submission
-
-
-def _from_tar(path: Path, suffix: str, ending: str) -> Submission:
-    """A compressed tar is inflated once into an unnamed temporary file: it has no index to seek."""
-    plain = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the submission
-    try:
-        with _inflated(path) as stream:
-            while block := stream.read(1 << 20):
-                plain.write(block)
-                _limit(path.name, plain.tell(), MAX_TAR_BYTES)
-        plain.seek(0)
-        archive = tarfile.open(fileobj=plain)  # noqa: SIM115  as above
-        members = {m.name: m for m in archive if m.isfile()}
-        plain.seek(archive.offset)
-        whole = plain.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
-    except Exception as error:  # tarfile, zlib and lzma raise many types on damaged archives
-        plain.close()
-        raise SegbenchError(f"{path}: damaged archive ({error}); pack it again") from error
-    if not whole:
-        plain.close()
-        raise SegbenchError(f"{path}: damaged archive (cut short); pack it again")
-    lock = threading.Lock()
-
-    def read(name: str) -> bytes:
-        _limit(name, members[name].size)
-        with lock:
-            stream = archive.extractfile(members[name])
-            data = stream.read() if stream else b""
-        if len(data) != members[name].size:
-            raise MaskFileError("unreadable file", f"{len(data)} of {members[name].size} bytes")
-        return data
-
-    submission = _files(str(path), list(members), read, suffix, ending)
-    weakref.finalize(submission, plain.close)
-    return submission
-
-
-def _inflated(path: Path) -> contextlib.AbstractContextManager[io.BufferedIOBase]:
-    import bz2  # noqa: PLC0415
-    import gzip  # noqa: PLC0415
-    import lzma  # noqa: PLC0415
-
-    with path.open("rb") as stream:
-        magic = stream.read(6)
-    if magic.startswith(b"\x1f\x8b"):
-        return gzip.open(path)
-    if magic.startswith(b"BZh"):
-        return bz2.open(path)
-    if magic.startswith(b"\xfd7zXZ"):
-        return lzma.open(path)
-    return path.open("rb")
-
-
-def _limit(name: str, size: int, limit: int = MAX_MEMBER_BYTES) -> None:
-    if size > limit:
-        raise MaskFileError("file too large", f"{name}: over {limit >> 30} GiB")
 
 
 def _files(
     origin: str, names: Sequence[str], read: Callable[[str], bytes], suffix: str, ending: str
 ) -> Submission:
-    if len(names) > MAX_MEMBERS:
-        raise SegbenchError(f"{origin}: over {MAX_MEMBERS} files; expected one per sample")
+    limit_members(origin, len(names))
     names = sorted(n for n in names if not _is_junk(n))
     masks = [n for n in names if PurePosixPath(n).suffix.lower() in MASK_ENDINGS]
     if ending:
@@ -286,7 +251,9 @@ def _files(
         masks = [n for n in masks if PurePosixPath(n).suffix.lower() == wanted]
     tables = [n for n in names if n.lower().endswith((".json", ".csv"))]
     if not masks and len(tables) == 1:
-        return read_table(read(tables[0]), tables[0], origin=origin)
+        data = read(tables[0])
+        limit_bytes(tables[0], len(data), MAX_JSON_BYTES)
+        return read_table(data, tables[0], origin=origin)
     if not masks:
         seen = ", ".join(names[:3]) or "nothing"
         raise SegbenchError(
@@ -367,7 +334,7 @@ def read_table(data: bytes, name: str, *, origin: str) -> Submission:
     try:
         text = data.decode("utf-8-sig")
         return _coco(text, origin) if name.lower().endswith(".json") else _kaggle(text, origin)
-    except (ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, csv.Error) as error:
         raise SegbenchError(
             f"{origin}: {name} is not a table of run lengths ({type(error).__name__}: {error}); "
             f"expected COCO results [{{image_id, category_id, segmentation: {{size, counts}}}}] "
@@ -376,7 +343,7 @@ def read_table(data: bytes, name: str, *, origin: str) -> Submission:
 
 
 def _coco(text: str, origin: str) -> Submission:
-    parsed = json.loads(text)
+    parsed = parse_json(text)
     if isinstance(parsed, dict):
         parsed = parsed["annotations"]
     regions: dict[str, list[tuple[int, Size | None, str | Sequence[int]]]] = {}
@@ -385,12 +352,19 @@ def _coco(text: str, origin: str) -> Submission:
         height, width = cast("list[int]", segmentation["size"])
         counts = cast("str | list[int]", segmentation["counts"])
         if not isinstance(counts, str):
-            counts = [int(c) for c in counts]
-        region = (int(cast("int", item["category_id"])), (int(height), int(width)), counts)
+            counts = [_integer(c) for c in counts]
+        region = (_integer(item["category_id"]), (_integer(height), _integer(width)), counts)
         regions.setdefault(str(item["image_id"]), []).append(region)
     if not regions:
         raise ValueError("no masks in it")
     return Runs(f"{origin} (COCO RLE)", regions)
+
+
+def _integer(value: object) -> int:
+    """Refuse what `int` would cut: 1.9 is no class."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{str(value)[:40]!r} is no whole number")
+    return value
 
 
 _ID_COLUMNS = ("id", "imageid", "image_id", "img", "image", "filename")

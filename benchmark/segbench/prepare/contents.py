@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from segbench.errors import SegbenchError
-from segbench.prepare.members import AGAIN, BY_HAND, Limits, shown
+from segbench.masks.names import shown
+from segbench.prepare.members import AGAIN, BY_HAND, Limits
 
 if TYPE_CHECKING:
     from pathlib import Path, PurePosixPath

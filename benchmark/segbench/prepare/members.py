@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from segbench.errors import Problems, SegbenchError
+from segbench.masks.names import name_problem, shown
 
 BY_HAND: Final = (
     "If you trust the archive, unpack it with another program and give the folder: --source FOLDER."
@@ -68,13 +69,6 @@ _HINTS: Final = {
     "part of an archive in several files": "expected one whole archive. Join the parts by "
     "unpacking them with another program, and give the folder: --source FOLDER.",
 }
-_MAX_DEPTH: Final = 64
-_MAX_PART_BYTES: Final = 255
-_MAX_NAME: Final = 4096
-_SHOWN: Final = 100
-
-_DRIVE: Final = re.compile(r"[A-Za-z]:")
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 #: A compressed single file (.csv.gz, .nii.gz) is data, not an archive.
 _NESTED: Final = re.compile(
     r"\.(zip|zipx|z\d\d|rar|r\d\d|7z|cab|iso|tar|tgz|tbz2?|txz|tzst|tar\.\w+|(zip|7z|rar)\.\d+)$",
@@ -181,26 +175,12 @@ class Listing:
 
 def _problem_of(path: str, parts: list[str]) -> str:
     """What is wrong with a name by itself; empty where nothing is."""
-    if path.startswith("/") or ".." in parts or _DRIVE.match(path):
-        return "name that leads out of the folder"
-    if _CONTROL.search(path):
-        return "control character in a name"
-    if (
-        len(path) > _MAX_NAME
-        or len(parts) > _MAX_DEPTH
-        or any(len(part.encode("utf-8", "surrogatepass")) > _MAX_PART_BYTES for part in parts)
-    ):
-        return "name that is too long or too deep"
-    if _ON_WINDOWS and any(_UNSTORABLE.fullmatch(part) for part in parts):
+    problem = name_problem(path, parts)
+    if not problem and _ON_WINDOWS and any(_UNSTORABLE.fullmatch(part) for part in parts):
         return "name that this system cannot store"
-    return ""
+    return problem
 
 
 def _fold(part: str) -> str:
     """The spelling that two names share on a disk blind to case and to accents' composition."""
     return unicodedata.normalize("NFD", unicodedata.normalize("NFD", part).casefold())
-
-
-def shown(name: str) -> str:
-    """A member's name for a message: quoted, its control characters escaped, cut when long."""
-    return repr(name if len(name) <= _SHOWN else f"{name[:_SHOWN]}...")

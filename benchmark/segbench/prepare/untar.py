@@ -5,8 +5,9 @@ from __future__ import annotations
 import tarfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import IO, TYPE_CHECKING, Final, cast
+from typing import IO, TYPE_CHECKING, cast
 
+from segbench.masks.archives import StrictHeader
 from segbench.prepare.contents import (
     CHUNK,
     Budget,
@@ -22,32 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Decompress = Callable[[IO[bytes]], AbstractContextManager[Readable]]
-
-#: Long names and attributes are stored as members of their own, which tarfile reads whole.
-_MAX_HEADER_BYTES: Final = 1 << 20
-_HEADER_TYPES: Final = {
-    tarfile.GNUTYPE_LONGNAME,
-    tarfile.GNUTYPE_LONGLINK,
-    tarfile.XHDTYPE,
-    tarfile.XGLTYPE,
-    tarfile.SOLARIS_XHDTYPE,
-}
-
-
-class _StrictHeader(tarfile.TarInfo):
-    """A header that is whole, or an error; tarfile takes a damaged one for the archive's end."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _StrictHeader:
-        try:
-            header = super().frombuf(buf, encoding, errors)
-        except tarfile.HeaderError as error:
-            if len(buf) == tarfile.BLOCKSIZE and not any(buf):
-                raise  # the block of zeros that ends an archive
-            raise tarfile.ReadError(f"a member's header was expected: {error}") from error
-        if header.type in _HEADER_TYPES and header.size > _MAX_HEADER_BYTES:
-            raise tarfile.ReadError(f"a header of {header.size:,} bytes")
-        return header
 
 
 def extract(
@@ -78,7 +53,7 @@ def _opened(stream: Readable, archive: Path) -> tarfile.TarFile:
     with reading(archive):
         try:
             return tarfile.open(
-                fileobj=cast("IO[bytes]", stream), mode="r|", bufsize=CHUNK, tarinfo=_StrictHeader
+                fileobj=cast("IO[bytes]", stream), mode="r|", bufsize=CHUNK, tarinfo=StrictHeader
             )
         except tarfile.ReadError as error:
             raise tarfile.ReadError(f"it does not begin as a tar does: {error}") from error

@@ -77,6 +77,16 @@ def style() -> Generator[None]:
         yield
 
 
+@contextmanager
+def file_style() -> Generator[None]:
+    """As `style`, for a file of its own: text as outlines, as no font need be installed."""
+    import matplotlib as mpl  # noqa: PLC0415
+
+    with style():
+        mpl.rcParams["svg.fonttype"] = "path"
+        yield
+
+
 def canvas(width: float, height: float) -> Figure:
     """An empty transparent figure of a size in pixels."""
     from matplotlib.figure import Figure  # noqa: PLC0415

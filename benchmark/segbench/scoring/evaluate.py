@@ -228,11 +228,12 @@ def score_target(
         progress=progress,
         boundaries=boundaries if boundaries.measures else None,
     )
-    return _reduced(
+    return reduce_counts(
         target,
-        submission,
         counted,
         measures,
+        origin=submission.origin,
+        notes=submission.notes,
         policy=policy,
         options=options,
         by=by,
@@ -244,12 +245,13 @@ def _background(target: Target) -> int | None:
     return next((i for i, c in enumerate(target.classes) if is_background(c)), None)
 
 
-def _reduced(
+def reduce_counts(
     target: Target,
-    submission: Submission,
     counted: Tally,
     measures: Sequence[Measure],
     *,
+    origin: str,
+    notes: Sequence[str],
     policy: Policy,
     options: Options,
     by: Sequence[str],
@@ -283,13 +285,13 @@ def _reduced(
         }
     return Evaluation(
         target=target,
-        origin=submission.origin,
+        origin=origin,
         reading=counted.reading,
         table=table,
         digest=counted.digest,
         scores=scored(table, ""),
         subgroups=subgroups,
-        notes=(*target.notes, *submission.notes),
+        notes=(*target.notes, *notes),
         n_resized=counted.n_resized,
         options=options,
         interval=interval,

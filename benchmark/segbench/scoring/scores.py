@@ -9,9 +9,9 @@ are the values of a few images in the middle (`docs/statistics.md` says more).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -165,6 +165,50 @@ def weighted_values(table: Table, measures: Sequence[Measure]) -> Statistic:
 
 
 @dataclass(frozen=True)
+class Sums:
+    """A score as a function of weighted sums: `finish(weight @ per_unit)` are its values.
+
+    Attributes:
+        per_unit: (groups, S) sums over each of the table's sorted groups.
+        finish: From sums (..., S) to values (...); the same for all entries of a dataset.
+    """
+
+    per_unit: Floats
+    finish: Callable[[Floats], Floats]
+
+
+def linear_sums(table: Table, measure: Measure) -> Sums | None:
+    """The sums behind a score; None for the worst tenth and the median, which have none."""
+    reduction = _Reduction.of(table, [measure])
+    if measure.over == "images":
+        sums = np.hstack((reduction.value_sums, reduction.value_counts))
+        return Sums(sums, lambda found: _ratio(found[..., 0], found[..., 1]))
+    if measure.over in OVER_IMAGES:
+        return None
+    if measure.of_map():
+        return Sums(_flat(reduction.map_counts), lambda found: values(measure, _counts(found)))
+    of_class = _with(measure, over="dataset", label=table.class_names[0])
+    if measure.over == "classes":
+        return Sums(
+            _flat(reduction.counts),
+            lambda found: reduction.over_classes(values(of_class, _counts(found)), measure.label),
+        )
+    column = [table.class_names.index(measure.label)]
+    one = Counts(*(count[:, column] for count in reduction.counts))
+    return Sums(_flat(one), lambda found: values(of_class, _counts(found))[..., 0])
+
+
+def _flat(counts: Counts) -> Floats:
+    """Counts (groups, K) side by side, (groups, 4 K)."""
+    return np.hstack([*counts])
+
+
+def _counts(flat: Floats) -> Counts:
+    """Counts (..., K) of sums (..., 4 K)."""
+    return Counts(*np.split(flat, 4, axis=-1))
+
+
+@dataclass(frozen=True)
 class _Tail:
     """The images' defined values of a measure, worst first, with the unit of each."""
 
@@ -232,11 +276,15 @@ class _Reduction:
         n_units = int(unit.max()) + 1 if len(unit) else 0
 
         def by_unit(columns: NDArray[np.number]) -> Floats:
-            sums = np.zeros((n_units, *columns.shape[1:]))
-            np.add.at(sums, unit, columns)
+            sums = np.zeros((n_units, columns.shape[1]))
+            for i, column in enumerate(columns.T):
+                sums[:, i] = np.bincount(unit, column, n_units)
             return sums
 
-        of_image = {m: table.per_image(m) for m in measures if m.over in OVER_IMAGES}
+        per_image_of = cache(table.per_image)
+        of_image = {
+            m: per_image_of(_with(m, over="images")) for m in measures if m.over in OVER_IMAGES
+        }
         is_mean = np.array([m.over == "images" for m in measures], dtype=bool)
         means = [values for m, values in of_image.items() if m.over == "images"]
         per_image = np.stack(means, axis=1) if means else np.empty((len(table), 0))
@@ -291,19 +339,25 @@ class _Reduction:
             elif measure.of_map():
                 out[:, i] = values(measure, pooled_map)
             else:
-                per_class = of_key(replace(measure, over="dataset", label=first))
+                per_class = of_key(_with(measure, over="dataset", label=first))
                 if measure.over == "classes":
-                    out[:, i] = self._over_classes(per_class, measure.label)
+                    out[:, i] = self.over_classes(per_class, measure.label)
                 else:
                     out[:, i] = per_class[:, self.class_names.index(measure.label)]
         return out
 
-    def _over_classes(self, per_class: Floats, label: str) -> Floats:
-        """Mean over the classes that are defined, all or all but the background."""
+    def over_classes(self, per_class: Floats, label: str) -> Floats:
+        """Mean (...) over the classes (..., K) that are defined, all or all but the background."""
         if label == FOREGROUND and self.background is not None:
-            per_class = np.delete(per_class, self.background, axis=1)
+            per_class = np.delete(per_class, self.background, axis=-1)
         defined = ~np.isnan(per_class)
-        return _ratio(np.nan_to_num(per_class).sum(axis=1), defined.sum(axis=1))
+        return _ratio(np.nan_to_num(per_class).sum(axis=-1), defined.sum(axis=-1))
+
+
+@lru_cache(maxsize=4096)
+def _with(measure: Measure, **changes: str) -> Measure:
+    """The measure with another average or class."""
+    return replace(measure, **changes)  # type: ignore[arg-type]  checked by the measure itself
 
 
 def _nan_if_infinite(per_image: Floats) -> Floats:

@@ -6,12 +6,12 @@ samples and classes, and every score must come out of them again.
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,16 +19,29 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from segbench.confusion import Counts, worst_map
 from segbench.errors import Problems, SegbenchError
-from segbench.measures import Measure, definition_of, parse
+from segbench.masks.json_files import read_json, read_regular
+from segbench.measures import ALL, FOREGROUND, Measure, definition_of, parse
+from segbench.scoring.evaluate import SIZE, sizes
 from segbench.scoring.files import ROWS, SCORES
 from segbench.scoring.scores import Score, Table, point_values
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 BACKGROUND = "background"
 TOLERANCE = 1e-9
 """Of a score recomputed from the rows; sums in another order differ by less."""
+
+MAX_SCORES_BYTES, MAX_SCORES = 2**26, 50_000
+MAX_ROWS_BYTES, MAX_ROWS, MAX_COLUMNS = 2**28, 4_000_000, 500
+MAX_INFLATED_BYTES = 2**30
+MAX_VALUES = 2 * 10**8
+"""Of the images under all scores together, which are computed again at once."""
+MAX_TEXT = 256
+"""Of a cell: a stranger's table may hold one long text and name it in every row."""
+MAX_COUNT = 2**40
+"""Of pixels in an image; sums of more would overflow."""
 
 _COUNTS = ("tp", "fp", "fn", "tn")
 _OURS = ("id", "class", *_COUNTS, "missing")
@@ -49,6 +62,7 @@ class Stored:
         table: The counts of every sample and class.
         columns: The dataset's columns, a label for each sample.
         scores: Every stored score.
+        subgroups: By column and value, the stored scores of a part of the samples.
     """
 
     folder: Path
@@ -61,6 +75,9 @@ class Stored:
     table: Table
     columns: Mapping[str, tuple[str, ...]]
     scores: tuple[Score, ...]
+    subgroups: Mapping[str, Mapping[str, tuple[Score, ...]]] = field(
+        default_factory=dict[str, Mapping[str, tuple[Score, ...]]]
+    )
 
     @property
     def main_label(self) -> str:
@@ -83,6 +100,9 @@ class _ScoreRow(BaseModel):
     signature: str
 
 
+_OfSubgroup = Annotated[tuple[_ScoreRow, ...], Field(max_length=MAX_SCORES)]
+
+
 class _Scores(BaseModel):
     """What is read of scores.json; keys that a later version adds are left alone."""
 
@@ -98,11 +118,17 @@ class _Scores(BaseModel):
     n_groups: int
     n_missing: int
     segbench_version: str
-    scores: tuple[_ScoreRow, ...]
+    scores: tuple[_ScoreRow, ...] = Field(max_length=MAX_SCORES)
+    subgroups: dict[str, dict[str, _OfSubgroup]] = Field(default_factory=dict)
 
 
-def read_scores(folder: str | Path) -> Stored:
+def read_scores(folder: str | Path, *, check: bool = True) -> Stored:
     """Read and check a folder that `segbench evaluate --out` wrote.
+
+    Args:
+        folder: The folder.
+        check: Hold scores against rows. Without it the scores are not read, and the rows are only
+            checked by themselves: for scores of an earlier version, which are made again.
 
     Raises:
         SegbenchError: It is no such folder, a file is damaged, or rows and scores do not agree.
@@ -110,10 +136,10 @@ def read_scores(folder: str | Path) -> Stored:
     folder = Path(folder)
     _check_files(folder)
     head = _read_json(folder / SCORES)
-    rows = _read_rows(folder / ROWS)
+    rows = read_rows(folder / ROWS)
     names, ids = _grid(folder / ROWS, rows)
     table, columns = _table(folder / ROWS, rows, names, ids, head)
-    scores = tuple(_score(folder / SCORES, row) for row in head.scores)
+    scores = tuple(_score(folder / SCORES, row, names) for row in head.scores) if check else ()
     stored = Stored(
         folder=folder,
         dataset=head.dataset,
@@ -125,8 +151,16 @@ def read_scores(folder: str | Path) -> Stored:
         table=table,
         columns=columns,
         scores=scores,
+        subgroups={
+            column: {
+                value: tuple(_score(folder / SCORES, row, names) for row in of_value)
+                for value, of_value in groups.items()
+            }
+            for column, groups in (head.subgroups.items() if check else ())
+        },
     )
-    _check(stored, head, rows)
+    if check:
+        _check(stored, head, rows)
     return stored
 
 
@@ -146,10 +180,8 @@ def _check_files(folder: Path) -> None:
 
 def _read_json(path: Path) -> _Scores:
     try:
-        head = _Scores.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        if not isinstance(error, ValidationError):
-            raise SegbenchError(f"{path}: not readable as JSON ({error}); {_AGAIN}") from error
+        head = _Scores.model_validate(read_json(path, max_bytes=MAX_SCORES_BYTES))
+    except ValidationError as error:
         problems = Problems()
         for fault in error.errors():
             key = ".".join(map(str, fault["loc"])) or "(the file)"
@@ -161,13 +193,29 @@ def _read_json(path: Path) -> _Scores:
     return head
 
 
-def _read_rows(path: Path) -> pa.Table:
+def read_rows(path: Path) -> pa.Table:
+    """rows.parquet as it is: a stranger's is bounded in bytes, rows, columns and texts.
+
+    Raises:
+        SegbenchError: It is unreadable, too large, or lacks a column that every evaluation has.
+    """
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.parquet as pq  # noqa: PLC0415
 
+    data = pa.BufferReader(read_regular(path, max_bytes=MAX_ROWS_BYTES))
     try:
-        rows = pq.ParquetFile(path).read()
-    except (OSError, pa.ArrowException) as error:
+        about = pq.ParquetFile(data).metadata
+        _limit(path, about)
+        texts = [
+            column.path
+            for column in map(about.schema.column, range(about.num_columns))
+            if column.physical_type == "BYTE_ARRAY"
+        ]
+        data.seek(0)
+        rows = pq.ParquetFile(data, read_dictionary=texts).read(use_threads=False)
+        rows.validate(full=True)
+        rows = _plain(path, rows)
+    except (OSError, pa.ArrowException, UnicodeError) as error:
         raise SegbenchError(f"{path}: not readable as Parquet ({error}); {_AGAIN}") from error
     absent = [name for name in _OURS if name not in rows.column_names]
     if absent:
@@ -178,6 +226,51 @@ def _read_rows(path: Path) -> pa.Table:
         if not right.get(name, pa.types.is_integer)(kind) or rows[name].null_count:
             raise SegbenchError(f"{path}: column {name} is {kind} or has gaps; {_AGAIN}")
     return rows
+
+
+def _limit(path: Path, about: pq.FileMetaData) -> None:
+    """Refuse by what the file says of itself, before anything is inflated."""
+    groups = [about.row_group(i) for i in range(about.num_row_groups)]
+    columns = [group.column(i) for group in groups for i in range(group.num_columns)]
+    inflated = sum(column.total_uncompressed_size for column in columns)
+    for what, found, limit in (
+        ("rows", about.num_rows, MAX_ROWS),
+        ("columns", about.num_columns, MAX_COLUMNS),
+        ("bytes when inflated", inflated, MAX_INFLATED_BYTES),
+    ):
+        if not 0 <= found <= limit:
+            raise SegbenchError(f"{path}: {found:,} {what}, expected at most {limit:,}; {_AGAIN}")
+
+
+def _plain(path: Path, rows: pa.Table) -> pa.Table:
+    """Texts as texts, numbers as numbers; any other column is refused."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    if len(set(rows.column_names)) != len(rows.column_names):
+        raise SegbenchError(f"{path}: two columns have one name; {_AGAIN}")
+    columns: list[pa.ChunkedArray] = []
+    for name, column in zip(rows.column_names, rows.columns, strict=True):
+        kind = column.type
+        if pa.types.is_dictionary(kind) and _is_text(kind.value_type):
+            longest = [_longest(c.dictionary) for c in column.chunks]
+            if max(longest, default=0) > MAX_TEXT:
+                raise SegbenchError(
+                    f"{path}: column {name!r} has a text of {max(longest):,} bytes, expected at "
+                    f"most {MAX_TEXT}; {_AGAIN}"
+                )
+            column = column.cast(kind.value_type)  # noqa: PLW2901  the same column, plain
+        elif not any(
+            is_kind(kind)
+            for is_kind in (
+                pa.types.is_boolean,
+                pa.types.is_integer,
+                pa.types.is_floating,
+                pa.types.is_null,
+            )
+        ):
+            raise SegbenchError(f"{path}: column {name!r} is {kind}; {_AGAIN}")
+        columns.append(column)
+    return pa.table(columns, names=rows.column_names)
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -203,15 +296,17 @@ def _table(
     path: Path, rows: pa.Table, names: tuple[str, ...], ids: tuple[str, ...], head: _Scores
 ) -> tuple[Table, dict[str, tuple[str, ...]]]:
     shape = (len(ids), len(names))
+    if not ids or any(not 0 <= x <= MAX_COUNT for name in _COUNTS for x in _ends(rows[name])):
+        raise SegbenchError(f"{path}: no rows, or counts negative or of no image; {_AGAIN}")
     counts = Counts(*(rows[name].to_numpy().astype(np.int64).reshape(shape) for name in _COUNTS))
     missing = rows["missing"].to_numpy().reshape(shape)
-    if any((count < 0).any() for count in counts) or (counts.total != counts.total[:, :1]).any():
-        raise SegbenchError(f"{path}: counts are negative or do not sum to the image; {_AGAIN}")
+    if (counts.total != counts.total[:, :1]).any():
+        raise SegbenchError(f"{path}: counts do not sum to the image; {_AGAIN}")
     if (missing != missing[:, :1]).any():
         raise SegbenchError(f"{path}: samples are missing for some classes only; {_AGAIN}")
     absent = missing[:, 0].astype(bool)
     measured = {row.measure for row in head.scores}
-    boundaries = {key for key in measured if definition_of(key).of_boundaries}
+    boundaries = {key for key in measured if _of_boundary(key)}
     columns = {
         name: tuple(_label(value) for value in rows[name].to_pylist()[:: len(names)])
         for name in rows.column_names
@@ -229,6 +324,30 @@ def _table(
         ),
         columns,
     )
+
+
+def _ends(column: pa.ChunkedArray) -> tuple[int, int]:
+    """The least and the greatest of a column of integers."""
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    found = pc.call_function("min_max", [column]).as_py()
+    return found["min"], found["max"]
+
+
+def _longest(texts: pa.Array) -> int:
+    """The bytes of the longest text."""
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    lengths = pc.call_function("binary_length", [texts])
+    return pc.call_function("min_max", [lengths]).as_py()["max"] or 0
+
+
+def _of_boundary(key: str) -> bool:
+    """Whether a measure that we know is of boundaries."""
+    try:
+        return definition_of(key).of_boundaries
+    except SegbenchError:
+        return False
 
 
 def _of_boundaries(path: Path, rows: pa.Table, key: str, n_classes: int) -> NDArray[np.float64]:
@@ -255,8 +374,10 @@ def _map_counts(counts: Counts, missing: NDArray[np.bool_]) -> Counts:
     return Counts(*(np.where(chosen, w, c) for w, c in zip(worst, counts, strict=True)))
 
 
-def _score(path: Path, row: _ScoreRow) -> Score:
+def _score(path: Path, row: _ScoreRow, names: tuple[str, ...]) -> Score:
     measure = measure_of(row.signature)
+    if measure.label not in {*names, ALL, FOREGROUND}:
+        raise SegbenchError(f"{path}: no rows of class {measure.label!r}; {_AGAIN}")
     if (measure.key, measure.label, measure.over) != (row.measure, row.label, row.over):
         raise SegbenchError(
             f"{path}: {row.measure}, class {row.label}, over {row.over} has the signature "
@@ -270,7 +391,10 @@ def _score(path: Path, row: _ScoreRow) -> Score:
 
 def measure_of(signature: str) -> Measure:
     """The measure that a signature begins with."""
-    return parse(signature.partition("|ignore:")[0])
+    return _parsed(signature.partition("|ignore:")[0])
+
+
+_parsed = lru_cache(maxsize=1024)(parse)  # entries of a board have the same few measures
 
 
 def _check(stored: Stored, head: _Scores, rows: pa.Table) -> None:
@@ -284,22 +408,48 @@ def _check(stored: Stored, head: _Scores, rows: pa.Table) -> None:
         if stated != found:
             problems.add("different number", f"{name}: {stated} in {SCORES}, {found} in {ROWS}")
     measures = [score.measure for score in stored.scores]
-    for first, second in pairwise(sorted(map(str, measures))):
-        if first == second:
-            problems.add("score stored twice", first)
-    values = point_values(table, measures)
-    for score, value in zip(stored.scores, values, strict=True):
-        if not _same(score.value, value):
-            problems.add(
-                "score that does not follow from the rows",
-                f"{score.measure}: {score.value:.6f} stored, {value:.6f} from the rows",
-            )
+    for measure, times in Counter(measures).items():
+        if times > 1:
+            problems.add("score stored twice", f"{measure}")
+    _check_scores(problems, stored, table, stored.scores, "")
     of_class = {m for m in measures if m.over == "images" and m.label in table.class_names}
     for measure in sorted(of_class, key=str):
         column = _column(rows, measure, table)
         if column is None or not _same(column, table.per_image(measure)):
             problems.add("column that does not follow from the counts", f"{measure}")
+    for column, groups in stored.subgroups.items():
+        _check_subgroups(problems, stored, column, groups)
     problems.raise_if_any(f"{stored.folder}: scores and rows do not agree; {_AGAIN}")
+
+
+def _check_subgroups(
+    problems: Problems, stored: Stored, column: str, groups: Mapping[str, tuple[Score, ...]]
+) -> None:
+    """Scores of subgroups that do not follow from the rows."""
+    found = sizes(stored.table)[0] if column == SIZE else stored.columns.get(column)
+    if found is None or set(found) != set(groups):
+        problems.add("subgroups that the rows do not have", column)
+        return
+    labels = np.array(found)
+    for value, scores in groups.items():
+        part = stored.table.take(labels == value)
+        _check_scores(problems, stored, part, scores, f"{column} {value}, ")
+
+
+def _check_scores(
+    problems: Problems, stored_in: Stored, table: Table, scores: tuple[Score, ...], where: str
+) -> None:
+    """Scores that do not follow from the rows of a table."""
+    if len(scores) * len(table) > MAX_VALUES:
+        raise SegbenchError(f"{stored_in.folder}: {len(scores):,} scores of {len(table):,} images")
+    stored = np.array([score.value for score in scores])
+    again = point_values(table, [score.measure for score in scores])
+    same = np.isclose(stored, again, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
+    for i in np.flatnonzero(~same):
+        problems.add(
+            "score that does not follow from the rows",
+            f"{where}{scores[i].measure}: {stored[i]:.6f} stored, {again[i]:.6f} from the rows",
+        )
 
 
 def _column(rows: pa.Table, measure: Measure, table: Table) -> NDArray[np.float64] | None:

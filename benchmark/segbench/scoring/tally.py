@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from segbench.confusion import Counts, worst_counts, worst_map
 from segbench.errors import Problems, SegbenchError
-from segbench.kernels import joint_pairs
+from segbench.kernels import joint_pairs, joint_pairs_of_runs
 from segbench.masks.decode import Decoded, Kind, MaskFileError, Size, Value
 from segbench.masks.digests import content_line, digest
 from segbench.masks.forms import Form, Reading, Seen, decide
 from segbench.masks.labels import IGNORE_ID
+from segbench.masks.runs import Runs, as_mask
 from segbench.masks.submission import Submission
 from segbench.scoring.boundaries import BoundaryMeasures
 from segbench.scoring.target import Item, Target
@@ -230,25 +231,27 @@ class _Counting:
 
     def __call__(self, item: Item) -> _Joint:
         known = {label.id for label in self.target.classes} | {IGNORE_ID}
-        reference = item.read()
         decoded = self.decode(item)
         codes = resize_nearest(decoded.codes, item.size)
-        pairs = joint_pairs(reference, codes)
+        reference = item.runs() or item.read()
+        if isinstance(reference, Runs):
+            pairs = joint_pairs_of_runs(reference.values, reference.ends, codes)
+        else:
+            pairs = joint_pairs(reference, codes)
         if unknown := {pair >> 8 for pair in pairs[0].tolist()} - known:
             raise SegbenchError(
                 f"{item.id}: the reference holds {', '.join(map(str, sorted(unknown)[:5]))}, which "
                 f"is no class of {self.target.name}; check it with `segbench check`"
             )
-        line = "" if self.target.digest else content_line(item.id, None, reference)
+        line = "" if self.target.digest else content_line(item.id, None, as_mask(reference))
         resized = decoded.size != item.size
         joint = _Joint(pairs, decoded.kind, decoded.values, resized, line)
         reading = self._reading_of(joint, item.id) if self.boundaries is not None else None
         if reading is None:
             return joint
         assumed = joint.classes(reading)
-        return replace(
-            joint, assumed=assumed, surface=self._surface(reference, codes, joint.codes, assumed)
-        )
+        surface = self._surface(as_mask(reference), codes, joint.codes, assumed)
+        return replace(joint, assumed=assumed, surface=surface)
 
     def decode(self, item: Item) -> Decoded:
         any_size = self.policy.resize == "nearest"

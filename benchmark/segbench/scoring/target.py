@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segbench.errors import Problems, SegbenchError
-from segbench.masks.cache import mask_reader
+from segbench.masks.cache import MaskReader, mask_reader
 from segbench.masks.decode import Kind, MaskFileError
 from segbench.masks.labels import IGNORE_ID, LabelClass
 from segbench.masks.prepared import PreparedDataset, Row, prepared_datasets, selection_name
+from segbench.masks.runs import Runs
 from segbench.masks.submission import Arrays, Files, Submission, open_submission
 
 Mask = NDArray[np.uint8]
@@ -52,6 +53,10 @@ class Item(Protocol):
         """Its reference, HxW uint8 class ids (255 = ignore)."""
         ...
 
+    def runs(self) -> Runs | None:
+        """Its reference as runs, where they are at hand: they are faster to count."""
+        ...
+
     @property
     def read_image(self) -> Callable[[], Mask] | None:
         """Gives its image, HxWx3 uint8 RGB; None where there is none."""
@@ -69,6 +74,9 @@ class BareItem:
     read: Callable[[], Mask]
     read_image: Callable[[], Mask] | None = None
 
+    def runs(self) -> None:
+        """There are none."""
+
 
 class PreparedItem:
     """A row of a prepared dataset; a view, because a million of them should fit in memory."""
@@ -79,7 +87,7 @@ class PreparedItem:
         self,
         row: Row,
         i: int,
-        read_mask: Callable[[int], Mask],
+        read_mask: MaskReader,
         read_image: Callable[[Row], Mask],
     ) -> None:
         self._row, self._i, self._read_mask, self._read_image = row, i, read_mask, read_image
@@ -107,6 +115,10 @@ class PreparedItem:
     def read(self) -> Mask:
         """Its reference mask."""
         return self._read_mask(self._i)
+
+    def runs(self) -> Runs | None:
+        """Its reference mask as runs."""
+        return self._read_mask.runs(self._i)
 
     def read_image(self) -> Mask:
         """Its image."""

@@ -13,7 +13,7 @@ doi 10.2307/3001968, zeros after Pratt 1959, doi 10.1080/01621459.1959.10501526.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +29,7 @@ EXACT_UP_TO = 16
 
 _EXACT_WILCOXON_UP_TO = 50
 _BLOCK_DRAWS = 2_000_000
+_BLOCK_SUMS = 50_000  # sums of one block of swaps stay in the processor's cache
 _TIES = 1e-9  # differences of swaps that are relatively closer than this are equal
 
 
@@ -102,6 +103,64 @@ def permutation_test(
         n=len(apart),
         exact=exact,
     )
+
+
+def permutation_tests(
+    sums: Floats,
+    finish: Callable[[Floats], Floats],
+    *,
+    n_permutations: int = N_PERMUTATIONS,
+    seed: int = SEED,
+) -> tuple[Floats, Floats]:
+    """`permutation_test` of every two of E entries whose values are made of sums over units.
+
+    All pairs see the same swaps, and what a swap moves is summed once for every entry.
+
+    Args:
+        sums: (E, U, S) the sums of every entry's units.
+        finish: From sums (..., S) to values (...).
+        n_permutations: Random swaps where U is over 16.
+        seed: Of the random swaps.
+
+    Returns:
+        (E, E) differences of row less column, and (E, E) p-values, NaN where the difference is
+        undefined and on the diagonal.
+    """
+    n_entries, n_units, n_sums = sums.shape
+    exact = n_units <= EXACT_UP_TO
+    swaps = _all_swaps(n_units) if exact else _random_swaps(n_units, n_permutations, seed)
+    flat = np.ascontiguousarray(sums.transpose(1, 0, 2)).reshape(n_units, -1)
+    total = sums.sum(axis=1)
+    value = finish(total)
+    with np.errstate(invalid="ignore"):
+        observed = difference(value[:, np.newaxis], value[np.newaxis])
+        least = np.abs(observed) * (1 - _TIES)
+    reached = np.zeros((n_entries, n_entries), dtype=np.int64)
+    n = 0
+    if not exact:
+        reached += 1  # the observed one
+        n += 1
+    size = max(1, _BLOCK_SUMS // max(1, n_entries * n_sums))
+    for block in swaps:
+        n += len(block)
+        for start in range(0, len(block), size):
+            moved = (block[start : start + size] @ flat).reshape(-1, n_entries, n_sums)
+            kept = total - moved
+            for i in range(n_entries - 1):
+                first = finish(kept[:, [i]] + moved[:, i + 1 :])
+                other = finish(kept[:, i + 1 :] + moved[:, [i]])
+                apart = np.abs(difference(first, other))
+                reached[i, i + 1 :] += (~(apart < least[i, i + 1 :])).sum(axis=0)
+    p = np.where(np.isnan(observed), np.nan, reached / n)
+    upper = np.triu_indices(n_entries, 1)
+    p.T[upper] = p[upper]
+    np.fill_diagonal(p, np.nan)
+    return observed, p
+
+
+def smallest_p(n_units: int, *, n_permutations: int = N_PERMUTATIONS) -> float:
+    """No p-value of a permutation test over so many units can be smaller."""
+    return 2 / 2**n_units if n_units <= EXACT_UP_TO else 1 / (n_permutations + 1)
 
 
 def _share_reaching(size: Floats, least: Floats) -> Floats:
