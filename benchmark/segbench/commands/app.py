@@ -17,8 +17,10 @@ from segbench.commands import (
     compare,
     datasets,
     demo,
+    dialects,
     evaluate,
     leaderboard,
+    lint_claims,
     measures,
     new_dataset,
     predict,
@@ -55,6 +57,8 @@ app.command("check")(check.check)
 app.command("audit")(audit.audit)
 app.command("new-dataset")(new_dataset.new_dataset)
 app.command("measures")(measures.measures)
+app.command("dialects")(dialects.dialects)
+app.command("lint-claims")(lint_claims.lint_claims)
 
 
 def _version(*, asked: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,9 @@ from segbench.commands.options import (
     Split,
     n_jobs,
 )
+
+if TYPE_CHECKING:
+    from segbench.measures import Options
 
 
 class FormFlag(StrEnum):
@@ -83,7 +86,7 @@ class RuleFlag(StrEnum):
 MEASURES = "Options of the measures (they stand in each signature)"
 
 
-def _spacing(text: str) -> tuple[float, float] | None:
+def spacing_of(text: str) -> tuple[float, float] | None:
     """`0.5,0.25` (row, column) or one number for both."""
     if not text:
         return None
@@ -96,6 +99,18 @@ def _spacing(text: str) -> tuple[float, float] | None:
             f"--spacing-mm {text}: expected a number, or two as 0.5,0.25 (rows, columns)"
         )
     return row, rest[0] if rest else row
+
+
+def _refuse_beside_dialect(options: Options, *, ours: bool, interval: IntervalFlag) -> None:
+    """A tool has its own rules: an option that it does not take is never dropped in silence."""
+    from segbench.measures import Options  # noqa: PLC0415
+
+    taken = Options(spacing_mm=options.spacing_mm, tolerance=options.tolerance)
+    if ours or options != taken or interval is not IntervalFlag.PERCENTILE:
+        raise typer.BadParameter(
+            "--dialect prints another tool's numbers by its own rules; leave out --out, --by, "
+            "--interval and all options of the measures but --spacing-mm and --tolerance"
+        )
 
 
 def evaluate(
@@ -230,12 +245,18 @@ def evaluate(
         ),
     ] = EmptyDistanceFlag.DIAGONAL,
     interval: Interval = IntervalFlag.PERCENTILE,
+    dialect: Annotated[
+        str | None,
+        typer.Option("--dialect", help="Print another tool's numbers (`segbench dialects`)."),
+    ] = None,
     jobs: Jobs = None,
     json: Json = False,
 ) -> None:
     """Score predictions against a prepared dataset or a folder of references."""
     from segbench.commands.console import note, progress_bar, say, say_json  # noqa: PLC0415
+    from segbench.commands.dialects import speak  # noqa: PLC0415
     from segbench.commands.tables import show_evaluation  # noqa: PLC0415
+    from segbench.dialects import Ruler, dialect_of  # noqa: PLC0415
     from segbench.masks.forms import FORM_FLAGS  # noqa: PLC0415
     from segbench.masks.submission import open_submission  # noqa: PLC0415
     from segbench.measures import Options  # noqa: PLC0415
@@ -266,11 +287,28 @@ def evaluate(
         percentile=percentile,
         rule=percentile_rule.value,
         boundary=boundary.value,
-        spacing_mm=_spacing(spacing_mm),
+        spacing_mm=spacing_of(spacing_mm),
         tolerance=tolerance,
         dilation_ratio=dilation_ratio,
     )
     submission = open_submission(predictions, suffix=suffix, ending=ending)
+    if dialect is not None:
+        _refuse_beside_dialect(options, ours=out is not None or bool(by), interval=interval)
+        speak(
+            [dialect_of(dialect)],
+            submission,
+            dataset=dataset,
+            split=split,
+            fold=fold,
+            data=data,
+            references=references,
+            classes=classes,
+            policy=policy,
+            ruler=Ruler(options.spacing_mm, tolerance),
+            jobs=n_jobs(jobs),
+            json=json,
+        )
+        return
     with progress_bar() as update:
         result = evaluate(
             submission,
