@@ -23,7 +23,7 @@ from segbench.scoring.stored import read_scores
 
 ROOT = Path(__file__).parents[1]
 SHIFTS = {"exact": 0, "near": 3, "near-again": -3, "far": 25}
-HOSTILE = "=1+1 <script>alert(1)</script> | `x` [a](http://b) \\input{x} $y$ 50% _z_ & ~^#\n# head"
+HOSTILE = "=1+1 <script>alert(1)</script> | `x` [a](http://b) \\input{x} $y$ 50% _z_ & ~^# # head"
 FILES = ["README.md", "leaderboard.csv", "leaderboard.json", "leaderboard.tex"]
 
 
