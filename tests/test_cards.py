@@ -73,16 +73,20 @@ def test_a_good_card_is_read(tmp_path):
 
 
 BAD_CARDS = {
-    "unknown key": ("\nversion =", "\nverion =", "unknown key (1): verion (allowed here: citation"),
+    "unknown key": (
+        "\nversion =",
+        "\nverion =",
+        "unknown key (1): verion (do you mean version? allowed here: citation",
+    ),
     "unknown key in a table": (
         "above = 127",
         "abov = 127",
-        "mask.threshold.abov (allowed here: above, kind)",
+        "mask.threshold.abov (do you mean above? allowed here: above, kind)",
     ),
     "unknown key in a class": (
         'name = "cell"',
         'nam = "cell"',
-        "classes.1.nam (allowed here: color, id, name)",
+        "classes.1.nam (do you mean name? allowed here: color, id, name)",
     ),
     "missing key": ('title = "Own"', "", "missing key (1): title"),
     "wrong type": ("above = 127", 'above = "high"', "mask.threshold.above"),

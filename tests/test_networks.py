@@ -491,7 +491,8 @@ def test_recipes_are_strict(tmp_path):
     text = recipe_files()["unet"].read_text()
     (tmp_path / "a.toml").write_text(text.replace("long_side = 256", "long_size = 256"))
     with pytest.raises(
-        SegbenchError, match=r"unknown key.*input\.long_size \(allowed here: long_side, multiple\)"
+        SegbenchError,
+        match=r"unknown key.*input\.long_size \(do you mean long_side\? allowed here: long_side, multiple\)",
     ):
         find_recipe(str(tmp_path / "a.toml"))
     (tmp_path / "b.toml").write_text(text.replace('name = "bce-dice"', 'name = "dise"'))

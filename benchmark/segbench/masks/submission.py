@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import posixpath
 import weakref
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -186,7 +187,7 @@ def open_submission(
     if path.is_dir():
         if not links:
             refuse_links(path)
-        names = [p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file()]
+        names = _names_in(path)
 
         def read(name: str) -> bytes:
             with open(f"{path}/{name}", "rb", buffering=0) as stream:  # noqa: PTH123  many files
@@ -240,15 +241,25 @@ def _from_archive(path: Path, archive: Archive, suffix: str, ending: str) -> Sub
     return submission
 
 
+def _names_in(folder: Path) -> list[str]:
+    """The path from a folder of every file below it; links to folders are not followed."""
+    found: list[str] = []
+    for place, _, names in os.walk(folder):  # strings all the way: there may be a million
+        inside = os.path.relpath(place, folder).replace(os.sep, "/")
+        files = (name for name in names if os.path.isfile(f"{place}/{name}"))  # noqa: PTH113
+        found += files if inside == "." else (f"{inside}/{name}" for name in files)
+    return found
+
+
 def _files(
     origin: str, names: Sequence[str], read: Callable[[str], bytes], suffix: str, ending: str
 ) -> Submission:
     limit_members(origin, len(names))
     names = sorted(n for n in names if not _is_junk(n))
-    masks = [n for n in names if PurePosixPath(n).suffix.lower() in MASK_ENDINGS]
+    masks = [n for n in names if _ending(n) in MASK_ENDINGS]
     if ending:
         wanted = "." + ending.lower().lstrip(".")
-        masks = [n for n in masks if PurePosixPath(n).suffix.lower() == wanted]
+        masks = [n for n in masks if _ending(n) == wanted]
     tables = [n for n in names if n.lower().endswith((".json", ".csv"))]
     if not masks and len(tables) == 1:
         data = read(tables[0])
@@ -265,14 +276,19 @@ def _files(
     return Files(origin, members, _about_ignored(origin, ignored, ending), read)
 
 
+def _ending(name: str) -> str:
+    """The ending of a file's name, lower case with the dot."""
+    return posixpath.splitext(name)[1].lower()
+
+
 def _is_junk(name: str) -> bool:
-    parts = PurePosixPath(name).parts
+    parts = name.split("/")
     return any(p in _JUNK or p.startswith("._") for p in parts) or parts[-1].startswith(".")
 
 
 def _same_folder(origin: str, masks: Sequence[str]) -> Sequence[str]:
     """All masks lie in one folder: the top, or one wrapping folder (at any depth)."""
-    folders = sorted({PurePosixPath(n).parent.as_posix() for n in masks})
+    folders = sorted({posixpath.dirname(n) or "." for n in masks})
     if len(folders) > 1:
         shown = ", ".join(folders[:3])
         raise SegbenchError(
@@ -286,19 +302,19 @@ def _by_id(origin: str, masks: Sequence[str], suffix: str) -> dict[str, str]:
     members: dict[str, str] = {}
     problems = Problems()
     for name in masks:
-        path = PurePosixPath(name)
-        stem = path.name[: -len(path.suffix)]
+        base = posixpath.basename(name)
+        stem = posixpath.splitext(base)[0]
         if not stem.endswith(suffix):
             problems.add(
-                f"name without the suffix {suffix!r}", path.name, hint="expected <id><suffix>.png"
+                f"name without the suffix {suffix!r}", base, hint="expected <id><suffix>.png"
             )
             continue
         identifier = stem.removesuffix(suffix)
         if identifier in members:
-            first = PurePosixPath(members[identifier]).name
+            first = posixpath.basename(members[identifier])
             problems.add(
                 "duplicate id",
-                f"{identifier} in {first} and {path.name}",
+                f"{identifier} in {first} and {base}",
                 hint="keep one, or say which is meant with --ending .png",
             )
         members[identifier] = name
@@ -311,8 +327,7 @@ def _about_ignored(origin: str, ignored: Sequence[str], ending: str) -> tuple[st
     odd = [
         n
         for n in ignored
-        if PurePosixPath(n).suffix.lower() not in NOT_PREDICTIONS
-        and not (ending and PurePosixPath(n).suffix.lower() in MASK_ENDINGS)
+        if _ending(n) not in NOT_PREDICTIONS and not (ending and _ending(n) in MASK_ENDINGS)
     ]
     if odd:
         raise SegbenchError(
