@@ -89,7 +89,7 @@ def from_sklearn(  # noqa: C901, PLR0911, PLR0912  a literal table
 BY_SKLEARN = [
     d.key
     for d in TABLE
-    if d.key != "volume_similarity" and d.at_threshold is None and not d.of_boundaries
+    if d.key != "volume_similarity" and d.at_threshold is None and not d.of_shape
 ]
 
 
@@ -233,6 +233,8 @@ def any_measure(draw) -> Measure:
         "boundary": st.sampled_from(["inner", "length"]),
         "rule": st.sampled_from(["max", "pooled"]),
         "dilation_ratio": positive,
+        "skeleton": st.sampled_from(["zhang", "lee"]),
+        "connectivity": st.sampled_from([4, 8]),
         "spacing_mm": st.just(spacing),
     }
     for name in row.options:
@@ -280,7 +282,7 @@ def test_every_measure_of_the_grid_parses_back_and_is_there_once():
         ("images", "all"),
         ("dataset", "all"),
     }
-    boundaries = {m.label for m in found if m.definition.of_boundaries}
+    boundaries = {m.label for m in found if m.definition.of_shape}
     assert boundaries == {"lesion"}  # the background has no boundary of its own
     whole = {m.key for m in found if m.of_map()}
     assert whole == {"accuracy", "kappa", "fwiou", "mcc"}

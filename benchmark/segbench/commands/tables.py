@@ -121,8 +121,8 @@ def _one_class(result: Evaluation, label: str) -> Table:
 
 def _kind(definition: Definition) -> str:
     """Where a line is drawn between measures."""
-    if definition.of_boundaries:
-        return "boundaries"
+    if definition.of_shape:
+        return "boundaries" if definition.of_boundaries else "topology"
     return "counts" if definition.higher_is_better else "failures"
 
 

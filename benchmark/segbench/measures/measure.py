@@ -15,6 +15,7 @@ from segbench.errors import SegbenchError
 from segbench.masks.labels import CLASS_NAME_PATTERN
 from segbench.measures.table import EMPTY_CHOICES, TABLE, Definition, definition_of, percentile_of
 from segbench.surface import DILATION_RATIO, Boundary, Rule
+from segbench.topology import Connectivity, Skeleton
 
 Floats = NDArray[np.float64]
 Over = Literal["images", "worst10", "median", "dataset", "classes"]
@@ -45,6 +46,9 @@ class Options:
         spacing_mm: Distance of neighbouring rows and columns; without it, distances are in pixels.
         tolerance: Of nsd and boundary_f1, in the unit of the distances.
         dilation_ratio: Width of boundary_iou's bands, as a share of the image's diagonal.
+        topology: Whether components, holes and centrelines are measured.
+        skeleton: How centrelines are found.
+        connectivity: Neighbours of a foreground pixel, for components and holes.
     """
 
     empty: Empty = "nan"
@@ -57,6 +61,9 @@ class Options:
     spacing_mm: Spacing | None = None
     tolerance: float = TOLERANCE
     dilation_ratio: float = DILATION_RATIO
+    topology: bool = False
+    skeleton: Skeleton = "zhang"
+    connectivity: Connectivity = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +86,8 @@ class Measure:
         tolerance_px: For nsd and boundary_f1 in pixels.
         tolerance_mm: For nsd and boundary_f1 in millimetres.
         dilation_ratio: For boundary_iou.
+        skeleton: For cldice, how a centreline is found.
+        connectivity: For components_error and holes_error, of the foreground.
 
     Raises:
         SegbenchError: There is no such measure, average or option.
@@ -95,6 +104,8 @@ class Measure:
     tolerance_px: float | None = None
     tolerance_mm: float | None = None
     dilation_ratio: float | None = None
+    skeleton: Skeleton | None = None
+    connectivity: Connectivity | None = None
 
     def __post_init__(self) -> None:
         definition = definition_of(self.key)
@@ -114,18 +125,12 @@ class Measure:
 
     def _check_options(self, definition: Definition) -> None:
         takes = definition.options
-        defaults = {
-            "threshold": THRESHOLD,
-            "boundary": "inner",
-            "rule": "max",
-            "dilation_ratio": DILATION_RATIO,
-        }
         given = ["tolerance_px", "tolerance_mm"] if "tolerance" not in takes else []
-        given += [name for name in (*defaults, "spacing_mm") if name not in takes]
+        given += [name for name in (*_DEFAULTS, "spacing_mm") if name not in takes]
         for name in given:
             if getattr(self, name) is not None:
                 raise SegbenchError(f"{self.key} takes no {name}")
-        for name, value in defaults.items():
+        for name, value in _DEFAULTS.items():
             if name in takes:
                 self._default(name, value)
         if "tolerance" in takes:
@@ -139,10 +144,11 @@ class Measure:
         _check_number("dilation_ratio", self.dilation_ratio, low=0, open_low=True)
         for side in self.spacing_mm or ():
             _check_number("spacing_mm", side, low=0, open_low=True)
-        if self.boundary is not None and self.boundary not in get_args(Boundary):
-            raise SegbenchError(f"boundary:{self.boundary}; expected inner or length")
-        if self.rule is not None and self.rule not in get_args(Rule):
-            raise SegbenchError(f"rule:{self.rule}; expected max or pooled")
+        for name, choices in _CHOICES.items():
+            value = getattr(self, name)
+            if value is not None and value not in choices:
+                expected = " or ".join(map(str, choices))
+                raise SegbenchError(f"{name}:{value}; expected {expected}")
 
     @property
     def definition(self) -> Definition:
@@ -151,9 +157,9 @@ class Measure:
 
     @property
     def unit(self) -> str:
-        """Of its values: "px", "mm", or "" for a fraction."""
+        """Of its values: "px", "mm", "number", or "" for a fraction."""
         if self.definition.unit != "distance":
-            return ""
+            return self.definition.unit
         return "px" if self.spacing_mm is None else "mm"
 
     @property
@@ -162,7 +168,7 @@ class Measure:
         limits = ((self.threshold, "at IoU {:g}"), (self.tolerance_px, "within {:g} px"))
         limits += ((self.tolerance_mm, "within {:g} mm"),)
         notes = [text.format(value) for value, text in limits if value is not None]
-        notes += [self.unit] if self.unit else []
+        notes += [self.unit] if self.definition.unit == "distance" else []
         return self.definition.short_title + (f" ({', '.join(notes)})" if notes else "")
 
     @property
@@ -184,6 +190,21 @@ class Measure:
         """Whether this is a value of the whole label map rather than of one class."""
         return self.label == ALL and self.over != "classes"
 
+
+_DEFAULTS: dict[str, object] = {
+    "threshold": THRESHOLD,
+    "boundary": "inner",
+    "rule": "max",
+    "dilation_ratio": DILATION_RATIO,
+    "skeleton": "zhang",
+    "connectivity": 8,
+}
+_CHOICES: dict[str, tuple[object, ...]] = {
+    "boundary": get_args(Boundary),
+    "rule": get_args(Rule),
+    "skeleton": get_args(Skeleton),
+    "connectivity": get_args(Connectivity),
+}
 
 _AVERAGES: dict[Over, str] = {
     "images": "mean over images",
@@ -232,6 +253,8 @@ _OPTIONS: dict[str, _Option] = {
     "tolerance_px": _Option(_number, float),
     "tolerance_mm": _Option(_number, float),
     "dilation_ratio": _Option(_number, float),
+    "skeleton": _Option(str, str),
+    "connectivity": _Option(str, int),
 }
 
 
@@ -312,7 +335,7 @@ def grid(
 
     Args:
         class_names: The classes.
-        background: Index of the background, which has no boundary of its own; None: there is none.
+        background: Index of the background, which has no shape of its own; None: there is none.
         options: Of the measures.
 
     Raises:
@@ -321,14 +344,16 @@ def grid(
     options = options or Options()
     measures: list[Measure] = []
     for row in TABLE:
-        if row.of_boundaries and not options.surface:
+        if (row.of_boundaries and not options.surface) or (
+            row.of_topology and not options.topology
+        ):
             continue
         key = _percentile_key(options.percentile) if row.key == "hd95" else row.key
         settings = _settings(row, options)
         for over, label in legal_pairs(row, class_names):
             if label == FOREGROUND and background is None:
                 continue
-            if row.of_boundaries and background is not None and label == class_names[background]:
+            if row.of_shape and background is not None and label == class_names[background]:
                 continue
             measures.append(Measure(key=key, label=label, over=over, **settings))  # type: ignore[arg-type]  legal by construction
     return measures
@@ -348,5 +373,6 @@ def _settings(row: Definition, options: Options) -> dict[str, Any]:
     if "tolerance" in row.options:
         unit = "px" if options.spacing_mm is None else "mm"
         settings[f"tolerance_{unit}"] = options.tolerance
-    settings["empty"] = options.empty_distance if row.family == "distance" else options.empty
+    if row.family != "number":
+        settings["empty"] = options.empty_distance if row.family == "distance" else options.empty
     return settings

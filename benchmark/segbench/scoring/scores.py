@@ -99,7 +99,7 @@ class Table:
 
     def per_image(self, measure: Measure) -> Floats:
         """A measure's value of each image (n,), with the worst value where it is missing."""
-        if measure.definition.of_boundaries:
+        if measure.definition.of_shape:
             return self.surface[measure.key][:, self.class_names.index(measure.label)]
         counts = self.map_counts if measure.of_map() else self.counts
         value = values(measure, counts)

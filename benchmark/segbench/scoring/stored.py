@@ -306,7 +306,7 @@ def _table(
         raise SegbenchError(f"{path}: samples are missing for some classes only; {_AGAIN}")
     absent = missing[:, 0].astype(bool)
     measured = {row.measure for row in head.scores}
-    boundaries = {key for key in measured if _of_boundary(key)}
+    shapes = {key for key in measured if _of_shape(key)}
     columns = {
         name: tuple(_label(value) for value in rows[name].to_pylist()[:: len(names)])
         for name in rows.column_names
@@ -320,7 +320,7 @@ def _table(
             _map_counts(counts, absent),
             absent,
             np.array(columns.get("group", ids)),
-            {key: _of_boundaries(path, rows, key, len(names)) for key in sorted(boundaries)},
+            {key: _shape_values(path, rows, key, len(names)) for key in sorted(shapes)},
         ),
         columns,
     )
@@ -342,16 +342,16 @@ def _longest(texts: pa.Array) -> int:
     return pc.call_function("min_max", [lengths]).as_py()["max"] or 0
 
 
-def _of_boundary(key: str) -> bool:
-    """Whether a measure that we know is of boundaries."""
+def _of_shape(key: str) -> bool:
+    """Whether a measure that we know is of shapes."""
     try:
-        return definition_of(key).of_boundaries
+        return definition_of(key).of_shape
     except SegbenchError:
         return False
 
 
-def _of_boundaries(path: Path, rows: pa.Table, key: str, n_classes: int) -> NDArray[np.float64]:
-    """The values (n, K) of a measure of boundaries, which only its column holds."""
+def _shape_values(path: Path, rows: pa.Table, key: str, n_classes: int) -> NDArray[np.float64]:
+    """The values (n, K) of a measure of shapes, which only its column holds."""
     if key not in rows.column_names or not _is_floating(rows, key):
         raise SegbenchError(f"{path}: has no column of numbers {key}; {_AGAIN}")
     return rows[key].to_numpy().reshape(-1, n_classes)

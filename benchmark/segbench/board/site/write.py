@@ -16,7 +16,6 @@ from segbench.board.site.pages import (
     heading,
     render,
     subgroup_cells,
-    unit_of,
 )
 from segbench.board.site.scripts import digits_of, number, packed, script
 from segbench.board.site.viewer import Viewer, pages_of, viewers
@@ -167,7 +166,7 @@ def _measure(measure: Measure) -> dict[str, object]:
         "title": full_heading(measure),
         "short": heading(measure),
         "over": measure.over,
-        "unit": unit_of(measure),
+        "unit": measure.unit,
         "shown": decimals(measure),
         "higher": measure.definition.higher_is_better,
         "best": measure.definition.best,
