@@ -14,6 +14,7 @@ from segbench.confusion import Counts
 from segbench.errors import SegbenchError
 from segbench.masks.labels import CLASS_NAME_PATTERN
 from segbench.measures.table import EMPTY_CHOICES, TABLE, Definition, definition_of, percentile_of
+from segbench.soft import BINS, CLIP, LEVELS, Binning
 from segbench.surface import DILATION_RATIO, Boundary, Rule
 
 Floats = NDArray[np.float64]
@@ -28,6 +29,7 @@ OVER_IMAGES: tuple[Over, ...] = ("images", "worst10", "median")
 
 THRESHOLD = 0.65
 TOLERANCE = 2.0
+MAX_BINS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,10 @@ class Options:
         spacing_mm: Distance of neighbouring rows and columns; without it, distances are in pixels.
         tolerance: Of nsd and boundary_f1, in the unit of the distances.
         dilation_ratio: Width of boundary_iou's bands, as a share of the image's diagonal.
+        soft: Whether probabilities are measured too; predictions must then be probabilities.
+        bins: How many bins ece has, 1 to 1000.
+        binning: Bins of equal `width`, or of equal `mass` (as many pixels in each).
+        clip: Least probability, and least distance from 1, that nll takes; over 0, at most 0.1.
     """
 
     empty: Empty = "nan"
@@ -57,6 +63,10 @@ class Options:
     spacing_mm: Spacing | None = None
     tolerance: float = TOLERANCE
     dilation_ratio: float = DILATION_RATIO
+    soft: bool = False
+    bins: int = BINS
+    binning: Binning = "width"
+    clip: float = CLIP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +89,11 @@ class Measure:
         tolerance_px: For nsd and boundary_f1 in pixels.
         tolerance_mm: For nsd and boundary_f1 in millimetres.
         dilation_ratio: For boundary_iou.
+        bins: For ece.
+        binning: For ece.
+        clip: For nll.
+        levels: For pooled ap and auroc, and pooled ece in bins of equal mass: how many levels of
+            the logit are told apart when pixels of all images are ranked. Never given: always 4096.
 
     Raises:
         SegbenchError: There is no such measure, average or option.
@@ -95,6 +110,10 @@ class Measure:
     tolerance_px: float | None = None
     tolerance_mm: float | None = None
     dilation_ratio: float | None = None
+    bins: int | None = None
+    binning: Binning | None = None
+    clip: float | None = None
+    levels: int | None = None
 
     def __post_init__(self) -> None:
         definition = definition_of(self.key)
@@ -119,6 +138,9 @@ class Measure:
             "boundary": "inner",
             "rule": "max",
             "dilation_ratio": DILATION_RATIO,
+            "bins": BINS,
+            "binning": "width",
+            "clip": CLIP,
         }
         given = ["tolerance_px", "tolerance_mm"] if "tolerance" not in takes else []
         given += [name for name in (*defaults, "spacing_mm") if name not in takes]
@@ -133,6 +155,11 @@ class Measure:
             if getattr(self, f"tolerance_{other}") is not None:
                 raise SegbenchError(f"{self.key} in {unit} takes no tolerance_{other}")
             self._default(f"tolerance_{unit}", TOLERANCE)
+        self._check_levels()
+        _check_number("bins", self.bins, low=1, high=MAX_BINS)
+        if self.binning is not None and self.binning not in get_args(Binning):
+            raise SegbenchError(f"binning:{self.binning}; expected width or mass")
+        _check_number("clip", self.clip, low=0, high=0.1, open_low=True)
         _check_number("threshold", self.threshold, low=0, high=1)
         _check_number("tolerance_px", self.tolerance_px, low=0)
         _check_number("tolerance_mm", self.tolerance_mm, low=0)
@@ -143,6 +170,17 @@ class Measure:
             raise SegbenchError(f"boundary:{self.boundary}; expected inner or length")
         if self.rule is not None and self.rule not in get_args(Rule):
             raise SegbenchError(f"rule:{self.rule}; expected max or pooled")
+
+    def _check_levels(self) -> None:
+        ranks = self.key in {"ap", "auroc"} or self.binning == "mass"
+        if ranks and self.over == "dataset":
+            self._default("levels", LEVELS)
+        expected = LEVELS if ranks and self.over == "dataset" else None
+        if self.levels != expected:
+            raise SegbenchError(
+                f"{self.key} over {self.over}: levels:{self.levels}; expected "
+                + ("none" if expected is None else f"{expected}")
+            )
 
     @property
     def definition(self) -> Definition:
@@ -163,6 +201,7 @@ class Measure:
         limits += ((self.tolerance_mm, "within {:g} mm"),)
         notes = [text.format(value) for value, text in limits if value is not None]
         notes += [self.unit] if self.unit else []
+        notes += [f"{self.bins} bins of equal {self.binning}"] if self.bins is not None else []
         return self.definition.short_title + (f" ({', '.join(notes)})" if notes else "")
 
     @property
@@ -232,6 +271,10 @@ _OPTIONS: dict[str, _Option] = {
     "tolerance_px": _Option(_number, float),
     "tolerance_mm": _Option(_number, float),
     "dilation_ratio": _Option(_number, float),
+    "bins": _Option(str, int),
+    "binning": _Option(str, str),
+    "clip": _Option(_number, float),
+    "levels": _Option(str, int),
 }
 
 
@@ -243,7 +286,7 @@ def legal_pairs(definition: Definition, class_names: Sequence[str]) -> list[tupl
         overs = ("images", *(("worst10", "median") * definition.tail))
         overs += ("dataset",) * definition.pooled
         pairs += [(over, name) for over in overs for name in names]
-        if definition.pooled:
+        if definition.pooled and not definition.of_probabilities:
             pairs += [("classes", ALL), ("classes", FOREGROUND)]
     if definition.whole_map is not None:
         pairs += [("images", ALL), ("dataset", ALL)]
@@ -323,12 +366,15 @@ def grid(
     for row in TABLE:
         if row.of_boundaries and not options.surface:
             continue
+        if row.of_probabilities and not options.soft:
+            continue
+        of_objects = row.of_boundaries or row.of_probabilities
         key = _percentile_key(options.percentile) if row.key == "hd95" else row.key
         settings = _settings(row, options)
         for over, label in legal_pairs(row, class_names):
             if label == FOREGROUND and background is None:
                 continue
-            if row.of_boundaries and background is not None and label == class_names[background]:
+            if of_objects and background is not None and label == class_names[background]:
                 continue
             measures.append(Measure(key=key, label=label, over=over, **settings))  # type: ignore[arg-type]  legal by construction
     return measures
@@ -348,5 +394,6 @@ def _settings(row: Definition, options: Options) -> dict[str, Any]:
     if "tolerance" in row.options:
         unit = "px" if options.spacing_mm is None else "mm"
         settings[f"tolerance_{unit}"] = options.tolerance
-    settings["empty"] = options.empty_distance if row.family == "distance" else options.empty
+    if not row.of_probabilities:
+        settings["empty"] = options.empty_distance if row.family == "distance" else options.empty
     return settings
