@@ -83,6 +83,13 @@ class RuleFlag(StrEnum):
     POOLED = "pooled"
 
 
+class BinningFlag(StrEnum):
+    """What `--binning` may say."""
+
+    WIDTH = "width"
+    MASS = "mass"
+
+
 MEASURES = "Options of the measures (they stand in each signature)"
 
 
@@ -109,7 +116,7 @@ def _refuse_beside_dialect(options: Options, *, ours: bool, interval: IntervalFl
     if ours or options != taken or interval is not IntervalFlag.PERCENTILE:
         raise typer.BadParameter(
             "--dialect prints another tool's numbers by its own rules; leave out --out, --by, "
-            "--interval and all options of the measures but --spacing-mm and --tolerance"
+            "--interval, a file for --threshold, and all options of the measures but --spacing-mm and --tolerance"
         )
 
 
@@ -159,8 +166,12 @@ def evaluate(
         ResizeFlag, typer.Option("--resize", help="nearest: accept masks of another size.")
     ] = ResizeFlag.ERROR,
     threshold: Annotated[
-        float, typer.Option("--threshold", help="Cut of foreground probabilities.", min=0, max=1)
-    ] = 0.5,
+        str,
+        typer.Option(
+            "--threshold",
+            help="Cut of foreground probabilities: a number, or a file of `segbench threshold`.",
+        ),
+    ] = "0.5",
     surface: Annotated[
         bool,
         typer.Option(
@@ -244,6 +255,43 @@ def evaluate(
             rich_help_panel=MEASURES,
         ),
     ] = EmptyDistanceFlag.DIAGONAL,
+    soft: Annotated[
+        bool,
+        typer.Option(
+            "--soft",
+            help="Measure probabilities too: average precision, AUROC, Brier, log-likelihood, ECE.",
+            rich_help_panel=MEASURES,
+        ),
+    ] = False,
+    bins: Annotated[
+        int,
+        typer.Option(
+            "--bins", help="Of the calibration error.", min=1, max=1000, rich_help_panel=MEASURES
+        ),
+    ] = 15,
+    binning: Annotated[
+        BinningFlag,
+        typer.Option(
+            "--binning",
+            help="Bins of equal width, or of equal mass (as many pixels in each).",
+            rich_help_panel=MEASURES,
+        ),
+    ] = BinningFlag.WIDTH,
+    clip: Annotated[
+        float,
+        typer.Option(
+            "--clip",
+            help="Least probability, and least distance from 1, in the log-likelihood.",
+            rich_help_panel=MEASURES,
+        ),
+    ] = 1e-7,
+    reliability: Annotated[
+        Path | None,
+        typer.Option(
+            "--reliability",
+            help="Draw the reliability diagram there (.svg or .png; beside it .json and .csv).",
+        ),
+    ] = None,
     interval: Interval = IntervalFlag.PERCENTILE,
     dialect: Annotated[
         str | None,
@@ -256,11 +304,13 @@ def evaluate(
     from segbench.commands.console import note, progress_bar, say, say_json  # noqa: PLC0415
     from segbench.commands.dialects import speak  # noqa: PLC0415
     from segbench.commands.tables import show_evaluation  # noqa: PLC0415
+    from segbench.commands.threshold import check_applied, cut_of  # noqa: PLC0415
     from segbench.dialects import Ruler, dialect_of  # noqa: PLC0415
     from segbench.masks.forms import FORM_FLAGS  # noqa: PLC0415
     from segbench.masks.submission import open_submission  # noqa: PLC0415
     from segbench.measures import Options  # noqa: PLC0415
     from segbench.report.page import write_report  # noqa: PLC0415
+    from segbench.report.reliability import check_picture, write_reliability  # noqa: PLC0415
     from segbench.scoring.evaluate import evaluate  # noqa: PLC0415
     from segbench.scoring.files import REPORT, refuse_foreign, scores_json  # noqa: PLC0415
     from segbench.scoring.files import write_evaluation as write  # noqa: PLC0415
@@ -272,12 +322,16 @@ def evaluate(
         raise typer.BadParameter("--classes needs --references")
     if out is not None:
         refuse_foreign(out)  # before the work, not after it
+    if reliability is not None:
+        check_picture(reliability)
+    cut, chosen = cut_of(threshold)
     policy = Policy(
         form=FORM_FLAGS[form] if form else None,
         missing=missing.value,
         extra=extra.value,
         resize=resize.value,
-        threshold=threshold,
+        threshold=cut,
+        chosen=chosen.where if chosen else "",
     )
     options = Options(
         empty=empty.value,
@@ -290,10 +344,15 @@ def evaluate(
         spacing_mm=spacing_of(spacing_mm),
         tolerance=tolerance,
         dilation_ratio=dilation_ratio,
+        soft=soft or reliability is not None,
+        bins=bins,
+        binning=binning.value,
+        clip=clip,
     )
     submission = open_submission(predictions, suffix=suffix, ending=ending)
     if dialect is not None:
-        _refuse_beside_dialect(options, ours=out is not None or bool(by), interval=interval)
+        ours = out is not None or bool(by) or chosen is not None
+        _refuse_beside_dialect(options, ours=ours, interval=interval)
         speak(
             [dialect_of(dialect)],
             submission,
@@ -325,6 +384,10 @@ def evaluate(
             jobs=n_jobs(jobs),
             progress=lambda done, of: update("scoring", done, of),
         )
+    if chosen is not None:
+        check_applied(chosen, result)
+    if reliability is not None:
+        write_reliability(result, reliability)
     if out is not None:
         maps = label_maps(result.target, submission, result.reading, policy=policy)
         write(result, out, extra=lambda folder: write_report(result, maps, folder / REPORT))
@@ -334,6 +397,8 @@ def evaluate(
         say_json(scores_json(result))
         return
     show_evaluation(result)
+    if reliability is not None:
+        say(f"reliability diagram: {reliability}")
     if out is not None:
         say(f"report: {out / REPORT}")
     else:

@@ -104,7 +104,8 @@ def decode(
         data: The whole file.
         ending: Its ending, lower case with the dot; it chooses image or array.
         expected: The size it must have; checked in the header, before any pixel is decoded.
-        threshold: Foreground is where a single-channel probability is greater than this.
+        threshold: Foreground is where the probability of one channel, or of the second of two, is
+            greater than this; of more channels the greatest counts.
 
     Raises:
         MaskFileError: The file is unreadable, of another size, or no mask.
@@ -169,7 +170,8 @@ def from_array(
         array: Integers or booleans HxW (or uint8 HxWx3 colours), or floats HxW (foreground) or
             CxHxW (one channel a class).
         expected: The size it must have.
-        threshold: Foreground is where a single-channel probability is greater than this.
+        threshold: Foreground is where the probability of one channel, or of the second of two, is
+            greater than this; of more channels the greatest counts.
 
     Raises:
         MaskFileError: Its dtype, shape, size or values are none of these.
@@ -315,6 +317,8 @@ def _probabilities(array: NDArray[np.floating], expected: Size | None, threshold
     if array.ndim == 3 and array.shape[0] > 1:  # noqa: PLR2004
         _few(array.shape[0])
         codes = array.argmax(axis=0).astype(np.uint8)
+        if array.shape[0] == 2 and threshold != 0.5:  # noqa: PLR2004
+            codes = (array[1] > threshold).astype(np.uint8)
         return Decoded(codes, tuple(range(array.shape[0])), Kind.PROBABILITIES, array)
     single = array if array.ndim == 2 else array[0]  # noqa: PLR2004
     return Decoded((single > threshold).astype(np.uint8), (0, 1), Kind.PROBABILITIES, single)

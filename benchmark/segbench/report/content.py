@@ -229,11 +229,12 @@ def _headlines(view: View) -> tuple[tuple[str, Score], ...]:
 def _one_class(view: View) -> Table:
     lines: list[Line] = []
     for definition in view.definitions:
-        if definition.of_boundaries or not definition.higher_is_better:
+        if definition.of_boundaries or _is_failure(definition):
             continue
         label = view.label if definition.has_classes else ALL
         pair = tuple(view.scores.get((definition.key, label, o)) for o in ("images", "dataset"))
         detail = "" if label == view.label else "of the whole map"
+        detail = detail if definition.higher_is_better else "lower is better"
         name = view.scores[definition.key, label, "images"].measure.title
         lines.append(Line(name=name, detail=detail, scores=pair))
     return Table(
@@ -246,10 +247,14 @@ def _one_class(view: View) -> Table:
     )
 
 
+def _is_failure(definition: Definition) -> bool:
+    return not definition.higher_is_better and not definition.of_probabilities
+
+
 def _worst_cases(view: View) -> Table:
     lines: list[Line] = []
     for definition in view.definitions:
-        if not (definition.tail or definition.of_boundaries or not definition.higher_is_better):
+        if not (definition.tail or definition.of_boundaries or _is_failure(definition)):
             continue
         overs = ("images", "worst10", "median")
         scores = tuple(view.scores.get((definition.key, view.label, over)) for over in overs)
@@ -355,8 +360,8 @@ def _option_words(evaluation: Evaluation) -> list[str]:
     for name, value in chosen.items():
         if value == default[name]:
             continue
-        if name == "surface":
-            words.append("--no-surface")
+        if name in {"surface", "soft"}:
+            words.append({"surface": "--no-surface", "soft": "--soft"}[name])
             continue
         flag = {"rule": "percentile-rule", "threshold": "iou-threshold"}.get(name, name)
         text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -310,8 +310,11 @@ def _signature_tail(target: Target, counted: Tally, policy: Policy, part: Table,
         parts.append("|missing:worst")
     if counted.n_resized:
         parts.append("|resize:nearest")
-    if counted.reading.form is Form.PROBABILITIES and policy.threshold != 0.5:  # noqa: PLR2004
-        parts.append(f"|cut:{policy.threshold!r}")
+    if counted.reading.form is Form.PROBABILITIES:
+        if policy.threshold != 0.5 or policy.chosen:  # noqa: PLR2004
+            parts.append(f"|cut:{policy.threshold!r}")
+        if policy.chosen:
+            parts.append(f"|chosen:{policy.chosen}")
     return "".join(parts) + f"|v:{__version__}"
 
 

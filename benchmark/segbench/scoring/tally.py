@@ -37,6 +37,7 @@ class Policy:
     extra: Literal["error", "ignore"] = "error"
     resize: Literal["error", "nearest"] = "error"
     threshold: float = 0.5
+    chosen: str = ""  # by what and on what the threshold was chosen, as a signature says it
 
 
 @dataclass(frozen=True)
