@@ -20,7 +20,10 @@ from segbench.commands.options import (
 )
 
 if TYPE_CHECKING:
+    from segbench.masks.submission import Submission
     from segbench.measures import Options
+    from segbench.scoring.evaluate import Evaluation
+    from segbench.scoring.tally import Policy
 
 
 class FormFlag(StrEnum):
@@ -116,7 +119,42 @@ def _refuse_beside_dialect(options: Options, *, ours: bool, interval: IntervalFl
     if ours or options != taken or interval is not IntervalFlag.PERCENTILE:
         raise typer.BadParameter(
             "--dialect prints another tool's numbers by its own rules; leave out --out, --by, "
-            "--interval, a file for --threshold, and all options of the measures but --spacing-mm and --tolerance"
+            "--interval, --reliability, a file for --threshold, and all options of the measures "
+            "but --spacing-mm and --tolerance"
+        )
+
+
+def _check_places(out: Path | None, reliability: Path | None) -> None:
+    """Refuse places that cannot be written to: before the work, not after it."""
+    from segbench.report.reliability import check_picture  # noqa: PLC0415
+    from segbench.scoring.files import refuse_foreign  # noqa: PLC0415
+
+    if out is not None:
+        refuse_foreign(out)
+    if reliability is not None:
+        check_picture(reliability)
+
+
+def _write(
+    result: Evaluation,
+    submission: Submission,
+    policy: Policy,
+    *,
+    out: Path | None,
+    reliability: Path | None,
+) -> None:
+    """Write the folder and the reliability diagram that were asked for."""
+    from segbench.report.page import write_report  # noqa: PLC0415
+    from segbench.report.reliability import write_reliability  # noqa: PLC0415
+    from segbench.scoring.files import REPORT, write_evaluation  # noqa: PLC0415
+    from segbench.scoring.tally import label_maps  # noqa: PLC0415
+
+    if reliability is not None:
+        write_reliability(result, reliability)
+    if out is not None:
+        maps = label_maps(result.target, submission, result.reading, policy=policy)
+        write_evaluation(
+            result, out, extra=lambda folder: write_report(result, maps, folder / REPORT)
         )
 
 
@@ -259,7 +297,7 @@ def evaluate(
         bool,
         typer.Option(
             "--soft",
-            help="Measure probabilities too: average precision, AUROC, Brier, log-likelihood, ECE.",
+            help="Measure probabilities too: AP, AUROC, Brier, log-likelihood, ECE.",
             rich_help_panel=MEASURES,
         ),
     ] = False,
@@ -309,21 +347,15 @@ def evaluate(
     from segbench.masks.forms import FORM_FLAGS  # noqa: PLC0415
     from segbench.masks.submission import open_submission  # noqa: PLC0415
     from segbench.measures import Options  # noqa: PLC0415
-    from segbench.report.page import write_report  # noqa: PLC0415
-    from segbench.report.reliability import check_picture, write_reliability  # noqa: PLC0415
     from segbench.scoring.evaluate import evaluate  # noqa: PLC0415
-    from segbench.scoring.files import REPORT, refuse_foreign, scores_json  # noqa: PLC0415
-    from segbench.scoring.files import write_evaluation as write  # noqa: PLC0415
-    from segbench.scoring.tally import Policy, label_maps  # noqa: PLC0415
+    from segbench.scoring.files import REPORT, scores_json  # noqa: PLC0415
+    from segbench.scoring.tally import Policy  # noqa: PLC0415
 
     if references is not None and (dataset or fold is not None):
         raise typer.BadParameter("give --dataset (with --split or --fold) or --references")
     if classes and references is None:
         raise typer.BadParameter("--classes needs --references")
-    if out is not None:
-        refuse_foreign(out)  # before the work, not after it
-    if reliability is not None:
-        check_picture(reliability)
+    _check_places(out, reliability)
     cut, chosen = cut_of(threshold)
     policy = Policy(
         form=FORM_FLAGS[form] if form else None,
@@ -386,11 +418,7 @@ def evaluate(
         )
     if chosen is not None:
         check_applied(chosen, result)
-    if reliability is not None:
-        write_reliability(result, reliability)
-    if out is not None:
-        maps = label_maps(result.target, submission, result.reading, policy=policy)
-        write(result, out, extra=lambda folder: write_report(result, maps, folder / REPORT))
+    _write(result, submission, policy, out=out, reliability=reliability)
     for line in result.notes:
         note(f"note: {line}")
     if json:

@@ -190,7 +190,9 @@ def _soft(result: Evaluation) -> list[Table]:
     for label, scores in found.items():
         for images, pooled in zip(scores[::2], scores[1::2], strict=True):
             title = images.measure.title
-            table.add_row(label, title, shown(images), interval(images), shown(pooled), f"{images.n}")
+            table.add_row(
+                label, title, shown(images), interval(images), shown(pooled), f"{images.n}"
+            )
     return [table]
 
 

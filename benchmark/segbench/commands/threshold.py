@@ -138,6 +138,6 @@ def check_applied(chosen: Chosen, result: Evaluation) -> None:
     check_unseen(chosen, result.target)
     if result.reading.form is not Form.PROBABILITIES:
         raise SegbenchError(
-            f"{result.origin}: the predictions are masks (read as {result.form}), which no threshold "
-            f"cuts; give probabilities, or leave out --threshold"
+            f"{result.origin}: the predictions are masks (read as {result.form}), which no "
+            f"threshold cuts; give probabilities, or leave out --threshold"
         )

@@ -29,7 +29,7 @@ OVER_IMAGES: tuple[Over, ...] = ("images", "worst10", "median")
 
 THRESHOLD = 0.65
 TOLERANCE = 2.0
-MAX_BINS = 1000
+MAX_BINS, MAX_CLIP = 1000, 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,11 +155,7 @@ class Measure:
             if getattr(self, f"tolerance_{other}") is not None:
                 raise SegbenchError(f"{self.key} in {unit} takes no tolerance_{other}")
             self._default(f"tolerance_{unit}", TOLERANCE)
-        self._check_levels()
-        _check_number("bins", self.bins, low=1, high=MAX_BINS)
-        if self.binning is not None and self.binning not in get_args(Binning):
-            raise SegbenchError(f"binning:{self.binning}; expected width or mass")
-        _check_number("clip", self.clip, low=0, high=0.1, open_low=True)
+        self._check_soft()
         _check_number("threshold", self.threshold, low=0, high=1)
         _check_number("tolerance_px", self.tolerance_px, low=0)
         _check_number("tolerance_mm", self.tolerance_mm, low=0)
@@ -171,7 +167,11 @@ class Measure:
         if self.rule is not None and self.rule not in get_args(Rule):
             raise SegbenchError(f"rule:{self.rule}; expected max or pooled")
 
-    def _check_levels(self) -> None:
+    def _check_soft(self) -> None:
+        _check_number("bins", self.bins, low=1, high=MAX_BINS)
+        if self.binning is not None and self.binning not in get_args(Binning):
+            raise SegbenchError(f"binning:{self.binning}; expected width or mass")
+        _check_number("clip", self.clip, low=0, high=MAX_CLIP, open_low=True)
         ranks = self.key in {"ap", "auroc"} or self.binning == "mass"
         if ranks and self.over == "dataset":
             self._default("levels", LEVELS)

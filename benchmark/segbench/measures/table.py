@@ -13,8 +13,8 @@ Families, and what each does where a class is absent from one or both masks of a
 `distance`: in neither: undefined. In only one: the image's diagonal (`empty:diagonal`; no
     distance in the image is longer), so that a missed object is never dropped; or `empty:inf`, or,
     only where it is asked for, `empty:nan`.
-`soft`: of probabilities, of one class against the rest; only 0/0 is undefined (`ap` without a pixel of
-    the class, `auroc` without a pixel of the class or without one outside it).
+`soft`: of probabilities, of one class against the rest; only 0/0 is undefined (`ap` without a pixel
+    of the class, `auroc` without a pixel of the class or without one outside it).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The reliability diagram: how often pixels of a probability are of the class, bin by bin.
 
-From the pixels of all images pooled, as the pooled `ece`; the intervals of the bins and of the error
-are of the same bootstrap over groups as all others. Written as a picture, and the data of it as JSON
-and CSV beside it (DeGroot & Fienberg 1983, doi 10.2307/2987588).
+From the pixels of all images pooled, as the pooled `ece`; the intervals of the bins and of the
+error are of the same bootstrap over groups as all others. Written as a picture, and the data of it
+as JSON and CSV beside it (DeGroot & Fienberg 1983, doi 10.2307/2987588).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from segbench import soft
 from segbench.errors import SegbenchError
+from segbench.measures import Measure
 from segbench.report import charts
 from segbench.scoring.evaluate import Evaluation
 from segbench.scoring.files import interval_json, json_number
@@ -36,6 +37,8 @@ Floats = NDArray[np.float64]
 ENDINGS = (".svg", ".png")
 MAX_PANELS = 9
 """Classes that are drawn, the first ones; the data hold all."""
+
+_BLOCK = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,37 +83,47 @@ class Reliability:
 
 def reliability(evaluation: Evaluation) -> tuple[Reliability, ...]:
     """The diagram of every class of an evaluation that measured probabilities (`Options.soft`)."""
-    errors = [s for s in evaluation.scores if s.measure.key == "ece" and s.measure.over == "dataset"]
-    method = evaluation.interval
     found: list[Reliability] = []
-    for error in errors:
-        counts, bins = _of_groups(evaluation.table, error), error.measure.bins or soft.BINS
-        by_mass = error.measure.binning == "mass"
-        n = len(counts.mass)
-
-        def binned(weight: Floats, counts: Histogram = counts, by_mass: bool = by_mass) -> Histogram:  # noqa: FBT001
-            parts = (counts.negatives, counts.positives, counts.mass)
-            summed = Histogram(*(weight @ part for part in parts))
-            return soft.equal_mass(summed, bins=bins) if by_mass else summed  # noqa: B023
-
-        def shares(weight: Floats) -> Floats:
-            parts = [binned(weight[i : i + 256]) for i in range(0, len(weight), 256)]  # noqa: B023
-            return np.concatenate([_divided(part.positives, part.pixels) for part in parts])
-
-        low = high = np.full(bins, np.nan)
+    for error in evaluation.scores:
+        if error.measure.key != "ece" or error.measure.over != "dataset":
+            continue
+        binned = _Binned.of(evaluation.table, error.measure)
+        low = high = np.full(binned.n_bins, np.nan)
+        n = evaluation.table.n_groups
         if n > 1:
-            low, high = interval(replicate(shares, n), shares, n, method=method)
-        all_of_it = binned(np.ones((1, n)))
-        found.append(Reliability(error.measure.label, error, _bins(all_of_it, low, high, by_mass)))
+            drawn = replicate(binned.shares, n)
+            low, high = interval(drawn, binned.shares, n, method=evaluation.interval)
+        bins = _bins(binned.sums(np.ones((1, n))), low, high, error.measure)
+        found.append(Reliability(error.measure.label, error, bins))
     return tuple(found)
 
 
-def _of_groups(table: Table, error: Score) -> Histogram:
-    """The bins of each group, or for bins of equal mass its levels."""
-    _, unit = np.unique(table.groups, return_inverse=True)
-    column = table.class_names.index(error.measure.label)
-    of = table.of_soft.binned if error.measure.binning == "width" else table.of_soft.levels
-    return of(column, unit, table.n_groups)
+@dataclass(frozen=True)
+class _Binned:
+    """The bins of the groups; of equal mass they are formed again for every resample."""
+
+    counts: Histogram  # (groups, bins), or (groups, levels) for bins of equal mass
+    n_bins: int
+    by_mass: bool
+
+    @classmethod
+    def of(cls, table: Table, measure: Measure) -> _Binned:
+        _, unit = np.unique(table.groups, return_inverse=True)
+        by_mass = measure.binning == "mass"
+        counts_of = table.of_soft.levels if by_mass else table.of_soft.binned
+        counts = counts_of(table.class_names.index(measure.label), unit, table.n_groups)
+        return cls(counts, measure.bins or soft.BINS, by_mass)
+
+    def sums(self, weight: Floats) -> Histogram:
+        """Bins (b, M) of weights (b, groups)."""
+        parts = (self.counts.negatives, self.counts.positives, self.counts.mass)
+        summed = Histogram(*(weight @ part for part in parts))
+        return soft.equal_mass(summed, bins=self.n_bins) if self.by_mass else summed
+
+    def shares(self, weight: Floats) -> Floats:
+        """The share of the class in each bin (b, M), a few resamples at a time."""
+        blocks = (self.sums(weight[i : i + _BLOCK]) for i in range(0, len(weight), _BLOCK))
+        return np.concatenate([_divided(block.positives, block.pixels) for block in blocks])
 
 
 def _divided(numerator: Floats, denominator: Floats) -> Floats:
@@ -118,9 +131,9 @@ def _divided(numerator: Floats, denominator: Floats) -> Floats:
     return np.divide(numerator, denominator, out=out, where=denominator > 0)
 
 
-def _bins(counts: Histogram, low: Floats, high: Floats, by_mass: bool) -> tuple[Bin, ...]:  # noqa: FBT001
+def _bins(counts: Histogram, low: Floats, high: Floats, measure: Measure) -> tuple[Bin, ...]:
     n = len(low)
-    edges = np.full(n + 1, np.nan) if by_mass else np.arange(n + 1) / n
+    edges = np.arange(n + 1) / n if measure.binning == "width" else np.full(n + 1, np.nan)
     probability, share = (
         _divided(part[0], counts.pixels[0]) for part in (counts.mass, counts.positives)
     )
@@ -205,12 +218,12 @@ def draw_reliability(diagrams: Sequence[Reliability], path: Path) -> None:
 
         columns = min(3, len(diagrams))
         rows = 2 * math.ceil(len(diagrams) / columns)
-        figure = Figure(figsize=(5.2 * columns, 3.1 * rows), layout="constrained")
+        figure = Figure(figsize=(5.4 * columns, 3.2 * rows), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.subplots(
             rows, columns, squeeze=False, sharex=True, height_ratios=[3, 1] * (rows // 2)
         )
-        for ax in axes.flat[:]:
+        for ax in axes.flat:
             ax.set_visible(False)
         for i, diagram in enumerate(diagrams):
             row, column = divmod(i, columns)
@@ -235,8 +248,10 @@ def _draw_gaps(ax: Axes, diagram: Reliability) -> None:
     ax.plot(x, y, "o-", color=charts.ACCENT, markersize=4, linewidth=1, zorder=4)
     low, high = diagram.error.ci95
     spread = "" if math.isnan(low) else f" [{low:.4f}, {high:.4f}]"
+    measure = diagram.error.measure
     ax.set_title(
-        f"{diagram.label}: expected calibration error {diagram.error.value:.4f}{spread}",
+        f"{diagram.label}: calibration error {diagram.error.value:.4f}{spread}\n"
+        f"{measure.bins} bins of equal {measure.binning}, pixels of all images",
         loc="left",
         fontsize=10.5,
     )
@@ -251,10 +266,13 @@ def _draw_pixels(ax: Axes, diagram: Reliability) -> None:
     there = [one for one in diagram.bins if one.pixels]
     total = sum(one.pixels for one in there)
     x = [one.probability for one in there]
-    ax.vlines(x, 0, [one.pixels / total for one in there], color=charts.ACCENT, linewidth=4)
+    least = min((one.pixels / total for one in there), default=0.1) / 3
+    ax.vlines(x, least, [one.pixels / total for one in there], color=charts.ACCENT, linewidth=4)
     ax.set_yscale("log")
-    ax.set_ylim(min((one.pixels / total for one in there), default=0.1) / 3, 1.5)
-    ax.set_ylabel("pixels (share)")
-    ax.set_xlabel(f"mean probability of the bin ({diagram.error.measure.title.partition('(')[2]}"[:-1] + ")")
+    ax.set_ylim(least, 1.5)
+    ax.yaxis.set_major_formatter(lambda share, _: f"{share:.3%}".rstrip("0%").rstrip(".") + " %")
+    ax.tick_params(axis="y", which="minor", length=0)
+    ax.set_ylabel("pixels")
+    ax.set_xlabel("mean probability of the pixels of a bin")
     ax.grid(axis="y", color=charts.RULE, linewidth=0.6)
     ax.set_axisbelow(True)

@@ -1,8 +1,8 @@
 """Measures of probabilities: of one image, and pooled over images from the cells of each.
 
-Memory: an image is sorted alone and forgotten; what is kept of it are its values and, for the pooled
-measures, the cells that hold any pixel (`segbench.soft`): at most 4096 levels and as many more cells
-as there are bins, 24 bytes each. Pooling takes 64 to 96 KiB a group of images.
+Memory: an image is sorted alone and forgotten; what is kept of it are its values and, for the
+pooled measures, the cells that hold any pixel (`segbench.soft`): at most 4096 levels and as many
+more cells as there are bins, 56 bytes each. Pooling takes 64 to 96 KiB a group of images.
 """
 
 from __future__ import annotations
@@ -102,7 +102,11 @@ class SoftTable:
 
         mine, its = self.counts, other.counts
         return SoftTable(
-            {key: both(self.values[key], other.values[key]) for key in self.values if key in shared},
+            {
+                key: both(self.values[key], other.values[key])
+                for key in self.values
+                if key in shared
+            },
             self.bins,
             both(self.image, other.image + n),
             both(self.column, other.column),
@@ -149,11 +153,16 @@ class SoftTable:
         self, measure: Measure, column: int, unit: NDArray[np.integer], n_units: int
     ) -> Statistic:
         """A pooled measure: values (b, 1) of weights (b, n_units)."""
-        if measure.key in {"brier", "nll"}:  # means over pixels: of images, weighted by their pixels
+        if measure.key in {
+            "brier",
+            "nll",
+        }:  # means over pixels: of images, weighted by their pixels
             mine = self.column == column
             pixels = np.bincount(self.image[mine], self.counts.pixels[mine], len(unit))
             sums = np.where(pixels > 0, self.values[measure.key][:, column] * pixels, 0.0)
-            per_unit = np.stack((np.bincount(unit, sums, n_units), np.bincount(unit, pixels, n_units)))
+            per_unit = np.stack(
+                (np.bincount(unit, sums, n_units), np.bincount(unit, pixels, n_units))
+            )
             return lambda weight: _mean(weight @ per_unit.T)
         if measure.binning == "width":
             counts = self.binned(column, unit, n_units)
@@ -321,7 +330,9 @@ class SoftMeasures:
                 elif (cells := image.cells[column]) is not None:
                     parts.append((i, column, cells))
                     values[:, i, column] = image.values[:, column]
-        return _table({m.key: v for m, v in zip(self.measures, values, strict=True)}, self.bins, parts)
+        return _table(
+            {m.key: v for m, v in zip(self.measures, values, strict=True)}, self.bins, parts
+        )
 
     def _missing(self, inside: int, outside: int) -> Cells:
         """The cells of the worst map there could be: 0 in the class, 1 outside it."""

@@ -25,7 +25,7 @@ _ROUNDING = 1e-9
 
 
 def write_cells(table: SoftTable, path: Path) -> None:
-    """Write the cells; `image` and `class` are numbers of the samples and classes of rows.parquet."""
+    """Write the cells; `image` and `class` count the samples and classes of rows.parquet."""
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.parquet as pq  # noqa: PLC0415
 
@@ -64,7 +64,9 @@ def read_cells(
         stored = pq.ParquetFile(data)
         about = stored.metadata
         groups = [about.row_group(i) for i in range(about.num_row_groups)]
-        inflated = sum(g.column(i).total_uncompressed_size for g in groups for i in range(g.num_columns))
+        inflated = sum(
+            g.column(i).total_uncompressed_size for g in groups for i in range(g.num_columns)
+        )
         if not 0 <= about.num_rows <= MAX_CELLS or not 0 <= inflated <= MAX_INFLATED_BYTES:
             raise SegbenchError(
                 f"{path}: {about.num_rows:,} cells in {inflated:,} bytes, expected at most "
@@ -74,7 +76,7 @@ def read_cells(
         rows.validate(full=True)
     except (OSError, pa.ArrowException) as error:
         raise SegbenchError(f"{path}: not readable as Parquet ({error}); {_AGAIN}") from error
-    kinds = {name: pa.types.is_integer for name in _INTEGERS} | {_MASS: pa.types.is_floating}
+    kinds = dict.fromkeys(_INTEGERS, pa.types.is_integer) | {_MASS: pa.types.is_floating}
     for name, is_kind in kinds.items():
         if name not in rows.column_names or not is_kind(rows.schema.field(name).type):
             raise SegbenchError(f"{path}: has no column of numbers {name}; {_AGAIN}")
@@ -107,13 +109,13 @@ def _check(path: Path, table: SoftTable, counts: Counts) -> None:
         ("positives", cells.positives, 2**40),
     )
     for name, found, limit in limits:
-        if len(found) and not (0 <= found.min() and found.max() < limit):
+        if len(found) and not (found.min() >= 0 and found.max() < limit):
             raise SegbenchError(
                 f"{path}: {name} from {found.min()} to {found.max()}, expected 0 to {limit - 1}; "
                 f"{_AGAIN}"
             )
     most = cells.pixels * (1 + _ROUNDING)
-    if not (np.isfinite(cells.mass).all() and ((0 <= cells.mass) & (cells.mass <= most)).all()):
+    if not (np.isfinite(cells.mass).all() and ((cells.mass >= 0) & (cells.mass <= most)).all()):
         raise SegbenchError(f"{path}: sums of probabilities beyond their pixels; {_AGAIN}")
     at = table.image * k + table.column
     there = np.unique(table.column)

@@ -369,7 +369,7 @@ _SOFT = frozenset(key for key, row in DEFINITIONS.items() if row.of_probabilitie
 
 
 def _in_rows(path: Path, rows: pa.Table, key: str, n_classes: int) -> NDArray[np.float64]:
-    """The values (n, K) of a measure of boundaries or probabilities, which only its column holds."""
+    """The values (n, K) of a measure that only its column holds: not from counts."""
     if key not in rows.column_names or not _is_floating(rows, key):
         raise SegbenchError(f"{path}: has no column of numbers {key}; {_AGAIN}")
     return rows[key].to_numpy().reshape(-1, n_classes)

@@ -1,12 +1,12 @@
 """The best threshold of foreground probabilities: chosen on one split, applied to another.
 
-A threshold that is chosen on the samples that are then scored flatters the score. So what was chosen
-carries the samples it was chosen on, the test split is refused here, and `check_unseen` refuses to
-apply it to any of those samples.
+A threshold that is chosen on the samples that are then scored flatters the score. So what was
+chosen carries the samples it was chosen on, the test split is refused here, and `check_unseen`
+refuses to apply it to any of those samples.
 
 All thresholds k / steps are tried exactly: the cells of a measured image (`segbench.soft`) hold how
-many of its pixels lie above each. Of thresholds that are equally good the nearest to 0.5 is taken, of
-two as near the lower.
+many of its pixels lie above each. Of thresholds that are equally good the nearest to 0.5 is taken,
+of two as near the lower.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class Chosen(BaseModel):
-    """A threshold with all that says where it comes from; as JSON, what `segbench threshold` writes.
+    """A threshold and where it comes from; as JSON, what `segbench threshold` writes.
 
     Attributes:
         threshold: Foreground is where the probability is greater.
@@ -104,8 +104,8 @@ def check_choosable(target: Target, key: str) -> None:
     check_binary(target)
     if definition_of(key).per_class is None:
         raise SegbenchError(
-            f"--measure {key}: a threshold is chosen by a measure of one class from counts, such as "
-            f"dice, iou, mcc or balanced_accuracy"
+            f"--measure {key}: a threshold is chosen by a measure of one class from counts, such "
+            f"as dice, iou, mcc or balanced_accuracy"
         )
 
 
@@ -120,8 +120,8 @@ def check_binary(target: Target) -> LabelClass:
         names = ", ".join(label.name for label in target.classes)
         raise SegbenchError(
             f"{target.name} has {len(target.classes)} classes ({names}): a threshold cuts the "
-            f"probability of one object against its background; maps of several classes are read by "
-            f"the greatest probability and have no threshold"
+            f"probability of one object against its background; maps of several classes are read "
+            f"by the greatest probability and have no threshold"
         )
     return objects[0]
 
@@ -148,7 +148,9 @@ def choose(evaluation: Evaluation, key: str = "dice", *, over: Averages = "image
     best = int(at.best(curve[np.newaxis])[0])
     ends: tuple[float, float] | None = None
     if at.n_units > 1:
-        drawn = replicate(lambda weight: at.thresholds[at.best(at.curves(weight)), None], at.n_units)
+        drawn = replicate(
+            lambda weight: at.thresholds[at.best(at.curves(weight)), None], at.n_units
+        )
         low, high = percentile_interval(drawn)
         ends = (float(low[0]), float(high[0]))
     half = np.flatnonzero(at.thresholds == 0.5)  # noqa: PLR2004  exact: a grid of halves has it

@@ -1,12 +1,12 @@
 """The pixels of a probability map by their value: all that measures of probabilities need.
 
-An image is sorted once into its distinct values (`distinct`), each with its pixels outside and inside
-the class; tied pixels are one value from there on. For what is pooled over images the distinct values
-are put into cells (`cells`), whose counts add. A cell is a level of the logit within a bin of equal
-width, so that both the ranking and the bins can be formed of the same few thousand numbers:
+An image is sorted once into its distinct values (`distinct`), each with its pixels outside and
+inside the class; tied pixels are one value from there on. For what is pooled over images the
+distinct values are put into cells (`cells`), whose counts add. A cell is a level of the logit
+within a bin of equal width, so that ranking and bins are formed of the same few thousand numbers:
 
-* `LEVELS` levels of equal width of log(p / (1 - p)) between -`SPAN` and `SPAN`; what is beyond lies in
-  the outermost. All values of 8-bit maps (k / 255) have levels of their own.
+* `LEVELS` levels of equal width of log(p / (1 - p)) between -`SPAN` and `SPAN`; what is beyond lies
+  in the outermost. All values of 8-bit maps (k / 255) have levels of their own.
 * bin k of M is (k / M, (k + 1) / M], and 0 lies in the first, as in Guo et al. 2017 (arXiv
   1706.04599): so the bins from k on hold exactly the pixels that a cut at k / M makes foreground.
 """
@@ -38,7 +38,7 @@ class Histogram:
 
     negatives: NDArray[Any]
     positives: NDArray[Any]
-    mass: Floats
+    mass: NDArray[Any]
 
     @property
     def pixels(self) -> NDArray[Any]:
@@ -61,7 +61,9 @@ class Cells:
     counts: Histogram
 
 
-def distinct(probabilities: NDArray[np.floating], inside: NDArray[np.bool_]) -> tuple[Floats, Histogram]:
+def distinct(
+    probabilities: NDArray[np.floating], inside: NDArray[np.bool_]
+) -> tuple[Floats, Histogram]:
     """The distinct values of an image, ascending, and its pixels by value.
 
     Args:

@@ -1,9 +1,9 @@
 """Measures of probabilities, each a function of pixels by value (..., V) in ascending order.
 
 The probability is that of one class against the rest, and pixels count alike. Tied values are one
-threshold. Formulas as in scikit-learn: `average_precision_score`, `roc_auc_score`, `brier_score_loss`,
-`log_loss`. What is 0/0 is NaN: average precision without a pixel of the class, AUROC without a pixel
-on either side, everything without a pixel.
+threshold. Formulas as in scikit-learn: `average_precision_score`, `roc_auc_score`,
+`brier_score_loss`, `log_loss`. What is 0/0 is NaN: average precision without a pixel of the class,
+AUROC without a pixel on either side, everything without a pixel.
 """
 
 from __future__ import annotations
