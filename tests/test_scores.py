@@ -89,7 +89,10 @@ def from_sklearn(  # noqa: C901, PLR0911, PLR0912  a literal table
 BY_SKLEARN = [
     d.key
     for d in TABLE
-    if d.key != "volume_similarity" and d.at_threshold is None and not d.of_boundaries
+    if d.key != "volume_similarity"
+    and d.at_threshold is None
+    and not d.of_boundaries
+    and not d.of_probabilities
 ]
 
 
@@ -234,6 +237,9 @@ def any_measure(draw) -> Measure:
         "rule": st.sampled_from(["max", "pooled"]),
         "dilation_ratio": positive,
         "spacing_mm": st.just(spacing),
+        "bins": st.integers(1, 1000),
+        "binning": st.sampled_from(["width", "mass"]),
+        "clip": st.floats(1e-300, 0.1),
     }
     for name in row.options:
         if name == "tolerance":

@@ -92,8 +92,6 @@ class Measure:
         bins: For ece.
         binning: For ece.
         clip: For nll.
-        levels: For pooled ap and auroc, and pooled ece in bins of equal mass: how many levels of
-            the logit are told apart when pixels of all images are ranked. Never given: always 4096.
 
     Raises:
         SegbenchError: There is no such measure, average or option.
@@ -113,7 +111,6 @@ class Measure:
     bins: int | None = None
     binning: Binning | None = None
     clip: float | None = None
-    levels: int | None = None
 
     def __post_init__(self) -> None:
         definition = definition_of(self.key)
@@ -172,20 +169,17 @@ class Measure:
         if self.binning is not None and self.binning not in get_args(Binning):
             raise SegbenchError(f"binning:{self.binning}; expected width or mass")
         _check_number("clip", self.clip, low=0, high=MAX_CLIP, open_low=True)
-        ranks = self.key in {"ap", "auroc"} or self.binning == "mass"
-        if ranks and self.over == "dataset":
-            self._default("levels", LEVELS)
-        expected = LEVELS if ranks and self.over == "dataset" else None
-        if self.levels != expected:
-            raise SegbenchError(
-                f"{self.key} over {self.over}: levels:{self.levels}; expected "
-                + ("none" if expected is None else f"{expected}")
-            )
 
     @property
     def definition(self) -> Definition:
         """Its row in the table."""
         return definition_of(self.key)
+
+    @property
+    def levels(self) -> int | None:
+        """How many levels of the logit are told apart where pixels of all images are ranked."""
+        ranks = self.key in {"ap", "auroc"} or self.binning == "mass"
+        return LEVELS if ranks and self.over == "dataset" else None
 
     @property
     def unit(self) -> str:
@@ -316,7 +310,11 @@ def parse(text: str) -> Measure:
         raise SegbenchError(f"{text!r}: expected unit:px, or spacing_mm:ROWxCOLUMN")
     if "class" not in found or found.get("over") not in get_args(Over):
         raise SegbenchError(f"{text!r}: expected class:NAME and over: {', '.join(get_args(Over))}")
-    return Measure(key=key, label=found.pop("class"), **found)
+    levels = found.pop("levels", None)
+    measure = Measure(key=key, label=found.pop("class"), **found)
+    if levels not in {None, measure.levels}:
+        raise SegbenchError(f"{text!r}: levels:{levels}; expected {measure.levels or 'none'}")
+    return measure
 
 
 def values(measure: Measure, counts: Counts) -> Floats:

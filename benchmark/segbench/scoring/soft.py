@@ -24,7 +24,7 @@ from segbench.statistics.bootstrap import Statistic
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-_BLOCK = 2**21
+_BLOCK = 2**18
 """Numbers that are formed at once of the replicates of a pooled score."""
 
 HOW = (
@@ -168,6 +168,13 @@ class SoftTable:
             counts = self.binned(column, unit, n_units)
         else:
             counts = self.levels(column, unit, n_units)
+        if measure.key == "auroc" and n_units <= soft.LEVELS:
+            right, all_pairs = soft.auroc_pairs(counts)
+            return lambda weight: _mean(
+                np.stack(
+                    [((weight @ pairs) * weight).sum(axis=1) for pairs in (right, all_pairs)], 1
+                )
+            )
         return _InBlocks(measure, counts)
 
 
@@ -193,7 +200,7 @@ class _InBlocks:
         negatives, positives = weight @ counts.negatives, weight @ counts.positives
         if self.measure.key == "ap":
             return soft.average_precision(Histogram(negatives, positives, negatives))
-        if self.measure.key == "auroc":
+        if self.measure.key == "auroc":  # of many groups: their pairs would take more memory
             return soft.auroc(Histogram(negatives, positives, negatives))
         summed = Histogram(negatives, positives, weight @ counts.mass)
         if self.measure.binning == "mass":

@@ -17,16 +17,20 @@ BINS = 15
 CLIP = 1e-7
 """Of negative log-likelihoods: about the distance of 1 to the next smaller float32."""
 
+_TINY = 1e-300
+
 
 def average_precision(counts: Histogram) -> Floats:
     """Sum over thresholds of (R_n - R_(n-1)) P_n (...), thresholds at each value, highest first.
 
     No interpolation: Manning, Raghavan & Schuetze 2008, Introduction to Information Retrieval, 8.4.
     """
-    found = _from_above(counts.positives)
-    chosen = _from_above(counts.pixels)
-    precision = np.divide(found, chosen, out=np.zeros(found.shape), where=chosen > 0)
-    return _ratio((counts.positives * precision).sum(axis=-1), counts.positives.sum(axis=-1))
+    positives = counts.positives[..., ::-1]
+    precision = np.cumsum(positives, axis=-1, dtype=np.float64)
+    chosen = np.cumsum(counts.pixels[..., ::-1], axis=-1, dtype=np.float64)
+    precision /= np.maximum(chosen, _TINY, out=chosen)  # 0/0 is 0: nothing is chosen yet
+    precision *= positives
+    return _ratio(precision.sum(axis=-1), positives.sum(axis=-1))
 
 
 def auroc(counts: Histogram) -> Floats:
@@ -34,10 +38,24 @@ def auroc(counts: Histogram) -> Floats:
 
     Ties count half (Hanley & McNeil 1982, doi 10.1148/radiology.143.1.7063747).
     """
+    pairs = counts.positives.sum(axis=-1, dtype=np.float64) * counts.negatives.sum(axis=-1)
+    return _ratio((counts.positives * _below(counts)).sum(axis=-1), pairs)
+
+
+def auroc_pairs(counts: Histogram) -> tuple[Floats, Floats]:
+    """Of every pair of units (U, V): pairs of pixels that are in the right order, and all pairs.
+
+    Both (U, U): the pixel of the class is of the first unit, the other of the second. Weighted by
+    the units of both, the ratio of their sums is the area over the pixels of all units.
+    """
+    inside, outside = (part.sum(axis=-1) for part in (counts.positives, counts.negatives))
+    return counts.positives @ _below(counts).T, np.outer(inside, outside)
+
+
+def _below(counts: Histogram) -> Floats:
+    """Pixels outside the class below each value, those that equal it by half."""
     negatives = counts.negatives.astype(np.float64)
-    below = np.cumsum(negatives, axis=-1) - negatives / 2
-    pairs = counts.positives.sum(axis=-1, dtype=np.float64) * negatives.sum(axis=-1)
-    return _ratio((counts.positives * below).sum(axis=-1), pairs)
+    return np.cumsum(negatives, axis=-1) - negatives / 2
 
 
 def brier(values: Floats, counts: Histogram) -> Floats:
@@ -104,11 +122,6 @@ def _upto_each(part: NDArray[np.number], edges: NDArray[np.intp]) -> Floats:
     sums = np.cumsum(part, axis=-1, dtype=np.float64)
     sums = np.concatenate((np.zeros((*sums.shape[:-1], 1)), sums), axis=-1)
     return np.take_along_axis(sums, edges, axis=-1)
-
-
-def _from_above(part: NDArray[np.number]) -> NDArray[np.number]:
-    """Sums of each value and all above it."""
-    return np.cumsum(part[..., ::-1], axis=-1)[..., ::-1]
 
 
 def _ratio(numerator: NDArray[np.number], denominator: NDArray[np.number]) -> Floats:
