@@ -17,7 +17,7 @@ from PIL import Image
 import segbench as sb
 from segbench.measures import DEFINITIONS, Measure, Options, grid, parse
 from segbench.scoring.files import write_evaluation
-from segbench.scoring.scores import weighted_values
+from segbench.scoring.scores import score_table, weighted_values
 from segbench.scoring.soft_files import PROBABILITIES
 from segbench.scoring.stored import read_scores
 from segbench.soft import (
@@ -47,6 +47,12 @@ def values_of(p, y, *, bins=BINS, clip=1e-7) -> dict[str, float]:
         "width": calibration_error(binned(values, counts, bins=bins, binning="width")),
         "mass": calibration_error(binned(values, counts, bins=bins, binning="mass")),
     }
+
+
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch):
+    """In this process; the real number is only slow here."""
+    monkeypatch.setitem(score_table.__kwdefaults__, "n_resamples", 200)
 
 
 def evaluated(p, y, **options) -> sb.Evaluation:
@@ -500,15 +506,12 @@ def test_entries_are_compared_by_probabilities(saved, segbench, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def drawn(synthetic) -> tuple[Path, dict[str, np.ndarray]]:
-    """The data folder, and soft maps of the drawn test split as float32."""
-    rng = np.random.default_rng(5)
-    maps = {}
-    for sample in sb.load("synthetic-lesions", "test", data=synthetic):
-        small = rng.normal(np.where(sample.mask[::4, ::4] == 1, 1.0, -1.5), 1.5)
-        logit = np.kron(small, np.ones((4, 4)))[: sample.mask.shape[0], : sample.mask.shape[1]]
-        maps[sample.id] = (1 / (1 + np.exp(-logit))).astype(np.float32)
-    return synthetic, maps
+def drawn(tmp_path_factory) -> tuple[list[object], dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """References as the command line takes them, soft maps as float32, and the references."""
+    p, y = images(21, 8, grey=False)
+    folder = save(tmp_path_factory.mktemp("truth"), y, ".png")
+    command = ["--references", folder, "--classes", "background,lesion", "--no-surface", "--soft"]
+    return command, {i: v.astype(np.float32) for i, v in p.items()}, y
 
 
 def save(folder: Path, maps: dict[str, np.ndarray], ending: str) -> Path:
@@ -524,7 +527,7 @@ def save(folder: Path, maps: dict[str, np.ndarray], ending: str) -> Path:
 
 
 def test_every_file_of_probabilities_scores_the_same_to_the_bit(tmp_path, drawn, segbench):
-    data, maps = drawn
+    command, maps, truth = drawn
     places = [save(tmp_path / ending[1:], maps, ending) for ending in (".npz", ".tif")]
     packed = tmp_path / "packed.zip"
     with zipfile.ZipFile(packed, "w") as archive:
@@ -536,12 +539,7 @@ def test_every_file_of_probabilities_scores_the_same_to_the_bit(tmp_path, drawn,
             "evaluate",
             "--predictions",
             place,
-            "--dataset",
-            "synthetic-lesions",
-            "--data",
-            data,
-            "--soft",
-            "--no-surface",
+            *command,
             "--json",
         )
         assert ran.code == 0, ran.err
@@ -549,7 +547,6 @@ def test_every_file_of_probabilities_scores_the_same_to_the_bit(tmp_path, drawn,
     assert found[0] == found[1] == found[2]
     by_name = {(s["measure"], s["over"]): s for s in found[0] if s["class"] == "lesion"}
     assert {key for key, _ in by_name} >= {*KEYS}
-    truth = {s.id: s.mask for s in sb.load("synthetic-lesions", "test", data=data)}
     expected = values_of(*together(maps, truth))
     assert by_name["brier", "dataset"]["value"] == pytest.approx(expected["brier"], abs=1e-9)
     assert by_name["ece", "dataset"]["value"] == pytest.approx(expected["width"], abs=1e-9)
@@ -557,18 +554,14 @@ def test_every_file_of_probabilities_scores_the_same_to_the_bit(tmp_path, drawn,
 
 
 def test_the_folder_and_the_tables_have_them(tmp_path, drawn, segbench):
-    data, maps = drawn
+    command, maps, truth = drawn
     place = save(tmp_path / "probs", maps, ".npz")
     out = tmp_path / "scores"
     ran = segbench(
         "evaluate",
         "--predictions",
         place,
-        "--dataset",
-        "synthetic-lesions",
-        "--data",
-        data,
-        "--soft",
+        *command,
         "--bins",
         "10",
         "--binning",
@@ -589,9 +582,8 @@ def test_the_folder_and_the_tables_have_them(tmp_path, drawn, segbench):
     rows = pq.read_table(out / "rows.parquet").to_pandas()
     lesions = rows[rows["class"] == "lesion"].set_index("id")
     (name, p), *_ = maps.items()
-    sample = next(s for s in sb.load("synthetic-lesions", "test", data=data) if s.id == name)
-    valid = sample.mask != 255
-    expected = values_of(p[valid], sample.mask[valid] == 1)
+    valid = truth[name] != 255
+    expected = values_of(p[valid], truth[name][valid] == 1)
     assert lesions.loc[name, "auroc"] == pytest.approx(expected["auroc"])
     assert rows[rows["class"] == "background"]["auroc"].isna().all()
     report = (out / "report.html").read_text()
@@ -604,18 +596,14 @@ def test_the_folder_and_the_tables_have_them(tmp_path, drawn, segbench):
 
 
 def test_hard_masks_are_refused_with_what_to_do(tmp_path, drawn, segbench):
-    data, maps = drawn
+    command, maps, _truth = drawn
     masks = {name: ((p > 0.5) * 255).astype(np.uint8) for name, p in maps.items()}
     place = save(tmp_path / "masks", masks, ".png")
     ran = segbench(
         "evaluate",
         "--predictions",
         place,
-        "--dataset",
-        "synthetic-lesions",
-        "--data",
-        data,
-        "--soft",
+        *command,
     )
     assert ran.code == 1
     assert "hard masks (read as binary)" in ran.err
@@ -624,7 +612,7 @@ def test_hard_masks_are_refused_with_what_to_do(tmp_path, drawn, segbench):
 
 
 def test_masks_saved_as_floats_are_refused_too(tmp_path, drawn, segbench):
-    data, maps = drawn
+    command, maps, _truth = drawn
     place = save(
         tmp_path / "cut", {name: (p > 0.5).astype(np.float32) for name, p in maps.items()}, ".npy"
     )
@@ -632,35 +620,27 @@ def test_masks_saved_as_floats_are_refused_too(tmp_path, drawn, segbench):
         "evaluate",
         "--predictions",
         place,
-        "--dataset",
-        "synthetic-lesions",
-        "--data",
-        data,
-        "--soft",
+        *command,
     )
     assert ran.code == 1
-    assert "hold only 0 and 1 in all 24 files" in ran.err
+    assert "hold only 0 and 1 in all 8 files" in ran.err
 
 
 def test_logits_are_refused_with_what_to_do(tmp_path, drawn, segbench):
-    data, maps = drawn
+    command, maps, _truth = drawn
     place = save(tmp_path / "logits", {name: (p - 0.5) * 8 for name, p in maps.items()}, ".tif")
     ran = segbench(
         "evaluate",
         "--predictions",
         place,
-        "--dataset",
-        "synthetic-lesions",
-        "--data",
-        data,
-        "--soft",
+        *command,
     )
     assert ran.code == 1
     assert "apply the sigmoid or softmax" in ran.err
 
 
 def test_a_mixture_of_masks_and_probabilities_is_refused(tmp_path, drawn, segbench):
-    data, maps = drawn
+    command, maps, _truth = drawn
     place = save(tmp_path / "mixed", maps, ".npy")
     first = next(iter(maps))
     np.save(place / f"{first}.npy", (maps[first] > 0.5).astype(np.uint8))
@@ -668,11 +648,7 @@ def test_a_mixture_of_masks_and_probabilities_is_refused(tmp_path, drawn, segben
         "evaluate",
         "--predictions",
         place,
-        "--dataset",
-        "synthetic-lesions",
-        "--data",
-        data,
-        "--soft",
+        *command,
     )
     assert ran.code == 1
     assert "mixed forms" in ran.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,11 @@ import pytest
 
 import segbench as sb
 from segbench.masks.prepared import open_prepared
+from segbench.masks.submission import Arrays, open_submission
 from segbench.measures import Options
-from segbench.scoring.evaluate import score_target
+from segbench.scoring.scores import score_table
 from segbench.scoring.tally import Policy
-from segbench.scoring.target import Target, prepared_target
+from segbench.scoring.target import Target, prepared_target, reference_target
 from segbench.scoring.threshold import choose
 from segbench.statistics.bootstrap import weights
 
@@ -36,12 +38,14 @@ def maps(synthetic, tmp_path_factory) -> dict[str, Path]:
     return folders
 
 
-def measured(synthetic, folder, *, split="val", steps=20) -> sb.Evaluation:
-    from segbench.masks.submission import open_submission  # noqa: PLC0415
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch):
+    """Intervals of scores are not what is tested here."""
+    monkeypatch.setitem(score_table.__kwdefaults__, "n_resamples", 20)
 
-    target = prepared_target(open_prepared(DATASET, data=synthetic), split=split, fold=None)
-    options = Options(surface=False, soft=True, bins=steps)
-    return score_target(target, open_submission(folder), policy=Policy(), options=options)
+
+def target_of(synthetic, split="val") -> Target:
+    return prepared_target(open_prepared(DATASET, data=synthetic), split=split, fold=None)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +53,9 @@ def measured(synthetic, folder, *, split="val", steps=20) -> sb.Evaluation:
     [("dice", "images"), ("iou", "dataset"), ("mcc", "images"), ("failure_rate", "images")],
 )
 def test_every_threshold_is_what_evaluate_gives_there(synthetic, maps, key, over):
-    chosen = choose(measured(synthetic, maps["val"]), key, over=over)
+    chosen = choose(
+        target_of(synthetic), open_submission(maps["val"]), key=key, over=over, steps=20
+    )
     assert [t for t, _ in chosen.curve] == [k / 20 for k in range(1, 20)]
     tried = {}
     for t, value in chosen.curve[::3]:
@@ -64,13 +70,13 @@ def test_every_threshold_is_what_evaluate_gives_there(synthetic, maps, key, over
         assert value == pytest.approx(result.score(key, over=over).value, abs=1e-12), t
         tried[t] = value
     assert chosen.value == dict(chosen.curve)[chosen.threshold]
-    best = max if key != "failure_rate" else min
-    assert chosen.value == best(value for _, value in chosen.curve)
+    optimum = max if key != "failure_rate" else min
+    assert chosen.value == optimum(value for _, value in chosen.curve)
 
 
 def test_the_interval_is_of_the_thresholds_best_in_resamples(synthetic, maps):
-    result = measured(synthetic, maps["val"], steps=10)
-    chosen = choose(result)
+    target = target_of(synthetic)
+    chosen = choose(target, open_submission(maps["val"]), steps=10)
     dice = []
     for k in range(1, 10):
         again = sb.evaluate(
@@ -82,7 +88,7 @@ def test_the_interval_is_of_the_thresholds_best_in_resamples(synthetic, maps):
             options=Options(surface=False),
         )
         dice.append(again.table.per_image(again.score("dice").measure))
-    _, unit = np.unique(result.table.groups, return_inverse=True)
+    _, unit = np.unique([item.group for item in target.items], return_inverse=True)
     found = []
     for block in weights(int(unit.max()) + 1, n_resamples=10_000, seed=0):
         means = block[:, unit] @ np.array(dice).T / block[:, unit].sum(axis=1, keepdims=True)
@@ -90,35 +96,25 @@ def test_the_interval_is_of_the_thresholds_best_in_resamples(synthetic, maps):
     assert chosen.ci95 == tuple(np.quantile(np.concatenate(found), (0.025, 0.975)))
 
 
-def arrays(p, y, **options) -> sb.Evaluation:
-    """An evaluation of arrays as if they were a validation split."""
-    from dataclasses import replace  # noqa: PLC0415
-
-    from segbench.masks.submission import Arrays  # noqa: PLC0415
-    from segbench.scoring.target import reference_target  # noqa: PLC0415
-
-    target: Target = replace(reference_target(y), split="val")
-    return score_target(
-        target,
-        Arrays(p),
-        policy=Policy(**options),
-        options=Options(surface=False, soft=True, bins=10),
-    )
+def best(p, y, key="dice", **policy):
+    """The best of ten thresholds of arrays, as if they were a validation split."""
+    target = replace(reference_target(y), split="val")
+    return choose(target, Arrays(p), key=key, steps=10, policy=Policy(**policy))
 
 
 def test_of_equally_good_thresholds_the_nearest_to_a_half_is_taken_and_then_the_lower():
     y = {"a": np.array([[0, 0, 1, 1]])}
-    assert choose(arrays({"a": np.array([[0.05, 0.05, 0.95, 0.95]])}, y)).threshold == 0.5
-    assert choose(arrays({"a": np.array([[0.05, 0.05, 0.25, 0.95]])}, y)).threshold == 0.2
-    assert choose(arrays({"a": np.array([[0.05, 0.65, 0.95, 0.95]])}, y)).threshold == 0.7
+    assert best({"a": np.array([[0.05, 0.05, 0.95, 0.95]])}, y).threshold == 0.5
+    assert best({"a": np.array([[0.05, 0.05, 0.25, 0.95]])}, y).threshold == 0.2
+    assert best({"a": np.array([[0.05, 0.65, 0.95, 0.95]])}, y).threshold == 0.7
     p = {"a": np.array([[0.05, 0.55, 0.45, 0.95]])}  # 0.4 and 0.6 are not equal for Dice
-    assert choose(arrays(p, y), "accuracy").threshold in {0.4, 0.5}
+    assert best(p, y, "accuracy").threshold in {0.4, 0.5}
 
 
 def test_a_value_at_the_threshold_is_background():
     y = {"a": np.array([[0, 0, 1, 1]])}
     p = {"a": np.array([[0.3, 0.3, 0.35, 0.9]])}
-    chosen = choose(arrays(p, y))
+    chosen = best(p, y)
     assert chosen.threshold == 0.3
     assert chosen.value == 1
     cut = sb.evaluate(p, references=y, policy=Policy(threshold=0.3))
@@ -128,11 +124,11 @@ def test_a_value_at_the_threshold_is_background():
 def test_ignored_pixels_do_not_choose_and_missing_predictions_are_the_worst():
     y = {"a": np.array([[0, 1, 255, 255]]), "b": np.array([[0, 1, 0, 1]])}
     p = {"a": np.array([[0.1, 0.4, 0.9, 0.2]])}
-    chosen = choose(arrays(p, y, missing="worst"))
+    chosen = best(p, y, missing="worst")
     assert chosen.threshold == 0.3
     assert chosen.value == 0.5  # 1 and 0
     with pytest.raises(sb.SegbenchError, match="missing predictions"):
-        choose(arrays(p, y))
+        best(p, y)
 
 
 def run(segbench, synthetic, command, folder, *more):
@@ -255,7 +251,7 @@ def test_masks_have_no_threshold(synthetic, segbench, written, tmp_path):
 def test_several_classes_have_no_threshold():
     y = {"a": np.array([[0, 1, 2]])}
     with pytest.raises(sb.SegbenchError, match=r"3 classes .* have no threshold"):
-        choose(arrays({"a": np.full((3, 1, 3), 1 / 3)}, y))
+        best({"a": np.full((3, 1, 3), 1 / 3)}, y)
 
 
 def test_a_measure_without_counts_is_refused(synthetic, maps, segbench):
@@ -275,4 +271,4 @@ def test_two_channels_are_cut_as_one():
             for array in (p, np.stack((1 - p, p)))
         )
         assert one == two == (1 if threshold == 0.35 else 0)
-    assert choose(arrays({"a": np.stack((1 - p, p))}, y)).threshold == 0.3
+    assert best({"a": np.stack((1 - p, p))}, y).threshold == 0.3

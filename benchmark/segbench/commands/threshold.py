@@ -58,16 +58,8 @@ def threshold(
     from segbench.commands.console import progress_bar, say, say_json  # noqa: PLC0415
     from segbench.masks.prepared import data_folder, open_prepared  # noqa: PLC0415
     from segbench.masks.submission import open_submission  # noqa: PLC0415
-    from segbench.measures import Options  # noqa: PLC0415
-    from segbench.scoring.evaluate import score_target  # noqa: PLC0415
-    from segbench.scoring.tally import Policy  # noqa: PLC0415
     from segbench.scoring.target import find_prepared, prepared_target  # noqa: PLC0415
-    from segbench.scoring.threshold import (  # noqa: PLC0415
-        check_choosable,
-        choose,
-        read_chosen,
-        write_chosen,
-    )
+    from segbench.scoring.threshold import choose, read_chosen, write_chosen  # noqa: PLC0415
 
     if out is not None and out.exists():
         read_chosen(out)  # one of ours is replaced, nothing else is
@@ -75,17 +67,16 @@ def threshold(
     where = data_folder(data)
     prepared = open_prepared(dataset, data=where) if dataset else find_prepared(submission, where)
     target = prepared_target(prepared, split=split, fold=fold)
-    check_choosable(target, measure)
     with progress_bar() as update:
-        result = score_target(
+        chosen = choose(
             target,
             submission,
-            policy=Policy(),
-            options=Options(surface=False, soft=True, bins=steps),
+            key=measure,
+            over=over.value,
+            steps=steps,
             jobs=n_jobs(jobs),
             progress=lambda done, of: update("reading", done, of),
         )
-    chosen = choose(result, measure, over=over.value)
     if out is not None:
         write_chosen(chosen, out)
     if json:

@@ -27,9 +27,11 @@ from segbench.errors import SegbenchError
 from segbench.masks.json_files import read_json
 from segbench.masks.labels import LabelClass, foreground
 from segbench.masks.prepared import selection_name
+from segbench.masks.submission import Submission
 from segbench.measures import Measure, definition_of, values
-from segbench.scoring.evaluate import Evaluation
 from segbench.scoring.scores import Table
+from segbench.scoring.soft import SoftMeasures
+from segbench.scoring.tally import Policy, Progress, tally
 from segbench.scoring.target import Target
 from segbench.statistics.bootstrap import ROUNDING, percentile_interval, replicate
 
@@ -126,25 +128,56 @@ def check_binary(target: Target) -> LabelClass:
     return objects[0]
 
 
-def choose(evaluation: Evaluation, key: str = "dice", *, over: Averages = "images") -> Chosen:
-    """The best threshold of an evaluation that measured probabilities (`Options.soft`).
+def choose(
+    target: Target,
+    submission: Submission,
+    *,
+    key: str = "dice",
+    over: Averages = "images",
+    steps: int = STEPS,
+    policy: Policy | None = None,
+    jobs: int = 1,
+    progress: Progress = lambda _done, _of: None,
+) -> Chosen:
+    """The best threshold of a submission of probabilities.
 
     Args:
-        evaluation: Its `Options.bins` is the number of steps.
+        target: The samples to choose it on: a split that is not tested.
+        submission: The probabilities.
         key: The measure.
         over: Mean over images, or pooled.
+        steps: Thresholds k / steps are tried, 0 < k < steps.
+        policy: What is accepted that is refused by default.
+        jobs: Threads.
+        progress: Told of each sample done, and of how many.
 
     Raises:
-        SegbenchError: It may not or cannot be chosen there, or the measure is undefined throughout.
+        SegbenchError: It may not or cannot be chosen there, the input is refused, or the measure is
+            undefined throughout.
     """
-    target, table = evaluation.target, evaluation.table
     check_choosable(target, key)
     label = check_binary(target).name
     measure = Measure(key=key, label=label, over=over)
+    names, ids = ([getattr(c, of) for c in target.classes] for of in ("name", "id"))
+    background = next(i for i, name in enumerate(names) if name != label)
+    of_bins = Measure(key="ece", label=label, over="images", bins=steps)
+    soft = SoftMeasures.of([of_bins], ids, background=background)
+    policy = policy or Policy()
+    counted = tally(target, submission, policy=policy, jobs=jobs, progress=progress, soft=soft)
+    groups = np.array([item.group for item in target.items])
+    table = Table(
+        tuple(names),
+        background,
+        counted.counts,
+        counted.map_counts,
+        counted.missing,
+        groups,
+        soft=counted.soft,
+    )
     at = _AtThresholds.of(table, measure)
     (curve,) = at.curves(np.ones((1, at.n_units)))
     if np.isnan(curve).all():
-        raise SegbenchError(f"{evaluation.origin}: {measure} is undefined at every threshold")
+        raise SegbenchError(f"{submission.origin}: {measure} is undefined at every threshold")
     best = int(at.best(curve[np.newaxis])[0])
     ends: tuple[float, float] | None = None
     if at.n_units > 1:
@@ -165,7 +198,7 @@ def choose(evaluation: Evaluation, key: str = "dice", *, over: Averages = "image
         dataset_version=target.version,
         split=target.split,
         fold=target.fold,
-        split_digest=evaluation.digest,
+        split_digest=counted.digest,
         n_groups=table.n_groups,
         segbench_version=__version__,
         samples=tuple(item.id for item in target.items),
