@@ -89,7 +89,10 @@ def from_sklearn(  # noqa: C901, PLR0911, PLR0912  a literal table
 BY_SKLEARN = [
     d.key
     for d in TABLE
-    if d.key != "volume_similarity" and d.at_threshold is None and not d.of_shape
+    if d.key != "volume_similarity"
+    and d.at_threshold is None
+    and not d.of_shape
+    and not d.of_probabilities
 ]
 
 
@@ -236,6 +239,9 @@ def any_measure(draw) -> Measure:
         "skeleton": st.sampled_from(["zhang", "lee"]),
         "connectivity": st.sampled_from([4, 8]),
         "spacing_mm": st.just(spacing),
+        "bins": st.integers(1, 1000),
+        "binning": st.sampled_from(["width", "mass"]),
+        "clip": st.floats(1e-300, 0.1),
     }
     for name in row.options:
         if name == "tolerance":

@@ -14,6 +14,7 @@ from segbench.confusion import Counts
 from segbench.errors import SegbenchError
 from segbench.masks.labels import CLASS_NAME_PATTERN
 from segbench.measures.table import EMPTY_CHOICES, TABLE, Definition, definition_of, percentile_of
+from segbench.soft import BINS, CLIP, LEVELS, Binning
 from segbench.surface import DILATION_RATIO, Boundary, Rule
 from segbench.topology import Connectivity, Skeleton
 
@@ -29,6 +30,7 @@ OVER_IMAGES: tuple[Over, ...] = ("images", "worst10", "median")
 
 THRESHOLD = 0.65
 TOLERANCE = 2.0
+MAX_BINS, MAX_CLIP = 1000, 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,10 @@ class Options:
         topology: Whether components, holes and centrelines are measured.
         skeleton: How centrelines are found.
         connectivity: Neighbours of a foreground pixel, for components and holes.
+        soft: Whether probabilities are measured too; predictions must then be probabilities.
+        bins: How many bins ece has, 1 to 1000.
+        binning: Bins of equal `width`, or of equal `mass` (as many pixels in each).
+        clip: Least probability, and least distance from 1, that nll takes; over 0, at most 0.1.
     """
 
     empty: Empty = "nan"
@@ -64,6 +70,10 @@ class Options:
     topology: bool = False
     skeleton: Skeleton = "zhang"
     connectivity: Connectivity = 8
+    soft: bool = False
+    bins: int = BINS
+    binning: Binning = "width"
+    clip: float = CLIP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +98,9 @@ class Measure:
         dilation_ratio: For boundary_iou.
         skeleton: For cldice, how a centreline is found.
         connectivity: For components_error and holes_error, of the foreground.
+        bins: For ece.
+        binning: For ece.
+        clip: For nll.
 
     Raises:
         SegbenchError: There is no such measure, average or option.
@@ -106,6 +119,9 @@ class Measure:
     dilation_ratio: float | None = None
     skeleton: Skeleton | None = None
     connectivity: Connectivity | None = None
+    bins: int | None = None
+    binning: Binning | None = None
+    clip: float | None = None
 
     def __post_init__(self) -> None:
         definition = definition_of(self.key)
@@ -138,6 +154,8 @@ class Measure:
             if getattr(self, f"tolerance_{other}") is not None:
                 raise SegbenchError(f"{self.key} in {unit} takes no tolerance_{other}")
             self._default(f"tolerance_{unit}", TOLERANCE)
+        _check_number("bins", self.bins, low=1, high=MAX_BINS)
+        _check_number("clip", self.clip, low=0, high=MAX_CLIP, open_low=True)
         _check_number("threshold", self.threshold, low=0, high=1)
         _check_number("tolerance_px", self.tolerance_px, low=0)
         _check_number("tolerance_mm", self.tolerance_mm, low=0)
@@ -156,6 +174,12 @@ class Measure:
         return definition_of(self.key)
 
     @property
+    def levels(self) -> int | None:
+        """How many levels of the logit are told apart where pixels of all images are ranked."""
+        ranks = self.key in {"ap", "auroc"} or self.binning == "mass"
+        return LEVELS if ranks and self.over == "dataset" else None
+
+    @property
     def unit(self) -> str:
         """Of its values: "px", "mm", "number", or "" for a fraction."""
         if self.definition.unit != "distance":
@@ -169,6 +193,7 @@ class Measure:
         limits += ((self.tolerance_mm, "within {:g} mm"),)
         notes = [text.format(value) for value, text in limits if value is not None]
         notes += [self.unit] if self.definition.unit == "distance" else []
+        notes += [f"{self.bins} bins of equal {self.binning}"] if self.bins is not None else []
         return self.definition.short_title + (f" ({', '.join(notes)})" if notes else "")
 
     @property
@@ -198,10 +223,14 @@ _DEFAULTS: dict[str, object] = {
     "dilation_ratio": DILATION_RATIO,
     "skeleton": "zhang",
     "connectivity": 8,
+    "bins": BINS,
+    "binning": "width",
+    "clip": CLIP,
 }
 _CHOICES: dict[str, tuple[object, ...]] = {
     "boundary": get_args(Boundary),
     "rule": get_args(Rule),
+    "binning": get_args(Binning),
     "skeleton": get_args(Skeleton),
     "connectivity": get_args(Connectivity),
 }
@@ -255,6 +284,10 @@ _OPTIONS: dict[str, _Option] = {
     "dilation_ratio": _Option(_number, float),
     "skeleton": _Option(str, str),
     "connectivity": _Option(str, int),
+    "bins": _Option(str, int),
+    "binning": _Option(str, str),
+    "clip": _Option(_number, float),
+    "levels": _Option(str, int),
 }
 
 
@@ -266,7 +299,7 @@ def legal_pairs(definition: Definition, class_names: Sequence[str]) -> list[tupl
         overs = ("images", *(("worst10", "median") * definition.tail))
         overs += ("dataset",) * definition.pooled
         pairs += [(over, name) for over in overs for name in names]
-        if definition.pooled:
+        if definition.pooled and not definition.of_probabilities:
             pairs += [("classes", ALL), ("classes", FOREGROUND)]
     if definition.whole_map is not None:
         pairs += [("images", ALL), ("dataset", ALL)]
@@ -296,7 +329,11 @@ def parse(text: str) -> Measure:
         raise SegbenchError(f"{text!r}: expected unit:px, or spacing_mm:ROWxCOLUMN")
     if "class" not in found or found.get("over") not in get_args(Over):
         raise SegbenchError(f"{text!r}: expected class:NAME and over: {', '.join(get_args(Over))}")
-    return Measure(key=key, label=found.pop("class"), **found)
+    levels = found.pop("levels", None)
+    measure = Measure(key=key, label=found.pop("class"), **found)
+    if levels not in {None, measure.levels}:
+        raise SegbenchError(f"{text!r}: levels:{levels}; expected {measure.levels or 'none'}")
+    return measure
 
 
 def values(measure: Measure, counts: Counts) -> Floats:
@@ -348,12 +385,15 @@ def grid(
             row.of_topology and not options.topology
         ):
             continue
+        if row.of_probabilities and not options.soft:
+            continue
+        of_objects = row.of_shape or row.of_probabilities
         key = _percentile_key(options.percentile) if row.key == "hd95" else row.key
         settings = _settings(row, options)
         for over, label in legal_pairs(row, class_names):
             if label == FOREGROUND and background is None:
                 continue
-            if row.of_shape and background is not None and label == class_names[background]:
+            if of_objects and background is not None and label == class_names[background]:
                 continue
             measures.append(Measure(key=key, label=label, over=over, **settings))  # type: ignore[arg-type]  legal by construction
     return measures
@@ -373,6 +413,6 @@ def _settings(row: Definition, options: Options) -> dict[str, Any]:
     if "tolerance" in row.options:
         unit = "px" if options.spacing_mm is None else "mm"
         settings[f"tolerance_{unit}"] = options.tolerance
-    if row.family != "number":
+    if row.family not in {"number", "soft"}:
         settings["empty"] = options.empty_distance if row.family == "distance" else options.empty
     return settings

@@ -229,11 +229,12 @@ def _headlines(view: View) -> tuple[tuple[str, Score], ...]:
 def _one_class(view: View) -> Table:
     lines: list[Line] = []
     for definition in view.definitions:
-        if definition.of_shape or not definition.higher_is_better:
+        if definition.of_shape or _is_failure(definition):
             continue
         label = view.label if definition.has_classes else ALL
         pair = tuple(view.scores.get((definition.key, label, o)) for o in ("images", "dataset"))
         detail = "" if label == view.label else "of the whole map"
+        detail = detail if definition.higher_is_better else "lower is better"
         name = view.scores[definition.key, label, "images"].measure.title
         lines.append(Line(name=name, detail=detail, scores=pair))
     return Table(
@@ -246,10 +247,14 @@ def _one_class(view: View) -> Table:
     )
 
 
+def _is_failure(definition: Definition) -> bool:
+    return not definition.higher_is_better and not definition.of_probabilities
+
+
 def _worst_cases(view: View) -> Table:
     lines: list[Line] = []
     for definition in view.definitions:
-        if not (definition.tail or definition.of_shape or not definition.higher_is_better):
+        if not (definition.tail or definition.of_shape or _is_failure(definition)):
             continue
         overs = ("images", "worst10", "median")
         scores = tuple(view.scores.get((definition.key, view.label, over)) for over in overs)

@@ -12,10 +12,11 @@ from segbench.errors import SegbenchError
 from segbench.folders import place_folder
 from segbench.scoring.evaluate import Evaluation
 from segbench.scoring.scores import Score, Table
+from segbench.scoring.soft_files import PROBABILITIES, write_cells
 from segbench.statistics.bootstrap import LEVEL, N_RESAMPLES, SEED, Method
 
 SCORES, ROWS, REPORT = "scores.json", "rows.parquet", "report.html"
-OURS = frozenset({SCORES, ROWS, REPORT})
+OURS = frozenset({SCORES, ROWS, REPORT, PROBABILITIES})
 
 
 def scores_json(evaluation: Evaluation) -> dict[str, object]:
@@ -94,6 +95,8 @@ def write_evaluation(
         text = json.dumps(scores_json(evaluation), indent=1, ensure_ascii=False, allow_nan=False)
         (made / SCORES).write_text(text + "\n", encoding="utf-8")
         evaluation.rows().to_parquet(made / ROWS, index=False)
+        if evaluation.table.soft is not None:
+            write_cells(evaluation.table.soft, made / PROBABILITIES)
         extra(made)
 
     place_folder(folder, fill, replace=True)

@@ -20,10 +20,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from segbench.confusion import Counts, worst_map
 from segbench.errors import Problems, SegbenchError
 from segbench.masks.json_files import read_json, read_regular
-from segbench.measures import ALL, FOREGROUND, Measure, definition_of, parse
+from segbench.measures import ALL, DEFINITIONS, FOREGROUND, Measure, definition_of, parse
 from segbench.scoring.evaluate import SIZE, sizes
 from segbench.scoring.files import ROWS, SCORES
 from segbench.scoring.scores import Score, Table, point_values
+from segbench.scoring.soft import SoftTable
+from segbench.scoring.soft_files import PROBABILITIES, read_cells
+from segbench.soft import BINS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -320,7 +323,8 @@ def _table(
             _map_counts(counts, absent),
             absent,
             np.array(columns.get("group", ids)),
-            {key: _shape_values(path, rows, key, len(names)) for key in sorted(shapes)},
+            {key: _in_rows(path, rows, key, len(names)) for key in sorted(shapes)},
+            _soft(path, rows, head, counts),
         ),
         columns,
     )
@@ -350,8 +354,22 @@ def _of_shape(key: str) -> bool:
         return False
 
 
-def _shape_values(path: Path, rows: pa.Table, key: str, n_classes: int) -> NDArray[np.float64]:
-    """The values (n, K) of a measure of shapes, which only its column holds."""
+def _soft(path: Path, rows: pa.Table, head: _Scores, counts: Counts) -> SoftTable | None:
+    """What was measured of probabilities: its columns, and the cells beside the rows."""
+    measures = [measure_of(row.signature) for row in head.scores if row.measure in _SOFT]
+    if not measures:
+        return None
+    keys = sorted({measure.key for measure in measures})
+    values = {key: _in_rows(path, rows, key, counts.tp.shape[1]) for key in keys}
+    bins = next((measure.bins for measure in measures if measure.bins), BINS)
+    return read_cells(path.parent / PROBABILITIES, values, counts, bins=bins)
+
+
+_SOFT = frozenset(key for key, row in DEFINITIONS.items() if row.of_probabilities)
+
+
+def _in_rows(path: Path, rows: pa.Table, key: str, n_classes: int) -> NDArray[np.float64]:
+    """The values (n, K) of a measure that only its column holds: not from counts."""
     if key not in rows.column_names or not _is_floating(rows, key):
         raise SegbenchError(f"{path}: has no column of numbers {key}; {_AGAIN}")
     return rows[key].to_numpy().reshape(-1, n_classes)

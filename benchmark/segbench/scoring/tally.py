@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,13 @@ from segbench.masks.labels import IGNORE_ID
 from segbench.masks.runs import Runs, as_mask
 from segbench.masks.submission import Submission
 from segbench.scoring.boundaries import BoundaryMeasures
+from segbench.scoring.soft import SoftImage, SoftMeasures, SoftTable
 from segbench.scoring.target import Item, Target
 from segbench.scoring.threads import in_order
 
 Floats = NDArray[np.float64]
 Progress = Callable[[int, int], None]
+Number = TypeVar("Number", bound=np.generic)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +37,7 @@ class Policy:
     extra: Literal["error", "ignore"] = "error"
     resize: Literal["error", "nearest"] = "error"
     threshold: float = 0.5
+    chosen: str = ""  # by what and on what the threshold was chosen, as a signature says it
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class Tally:
         n_resized: How many predictions were resized.
         digest: The content digest of the samples.
         surface: By key of a measure of boundaries its values (n, K).
+        soft: What was measured of probabilities; None where that was not asked for.
     """
 
     counts: Counts
@@ -58,6 +62,7 @@ class Tally:
     n_resized: int
     digest: str
     surface: Mapping[str, Floats]
+    soft: SoftTable | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,7 @@ class _Joint:
     line: str
     assumed: tuple[int | None, ...] = ()
     surface: Floats | None = None
+    soft: SoftImage | None = None
 
     def show(self, seen: Seen, identifier: str) -> None:
         """Tell which values occur, at valid pixels and at ignored ones."""
@@ -107,8 +113,9 @@ def tally(
     jobs: int,
     progress: Progress,
     boundaries: BoundaryMeasures | None = None,
+    soft: SoftMeasures | None = None,
 ) -> Tally:
-    """Count every sample of a target, and measure its boundaries.
+    """Count every sample of a target, and measure its boundaries and probabilities.
 
     Raises:
         SegbenchError: Predictions are missing, extra, unreadable, of the wrong size or in no form
@@ -118,7 +125,7 @@ def tally(
     _check_ids(target, submission, policy, problems)
     predicted = submission.ids
     present = [item for item in target.items if item.id in predicted]
-    counting = _Counting(target, submission, policy, boundaries)
+    counting = _Counting(target, submission, policy, boundaries, soft)
     joints, seen = _count_all(counting, present, jobs, progress, problems)
     try:
         reading = decide(seen, target.classes, asked=policy.form)
@@ -168,6 +175,14 @@ def tally(
         n_resized=sum(joint.resized for joint in joints.values()),
         digest=target.digest or digest(lines),
         surface=surface,
+        soft=None
+        if soft is None
+        else soft.table(
+            [joints[item.id].soft if item.id in joints else None for item in target.items],
+            reference=matrices.sum(axis=2),
+            origin=submission.origin,
+            form=str(reading.form),
+        ),
     )
 
 
@@ -228,6 +243,7 @@ class _Counting:
     submission: Submission
     policy: Policy
     boundaries: BoundaryMeasures | None
+    soft: SoftMeasures | None = None
 
     def __call__(self, item: Item) -> _Joint:
         known = {label.id for label in self.target.classes} | {IGNORE_ID}
@@ -245,7 +261,11 @@ class _Counting:
             )
         line = "" if self.target.digest else content_line(item.id, None, as_mask(reference))
         resized = decoded.size != item.size
-        joint = _Joint(pairs, decoded.kind, decoded.values, resized, line)
+        soft = None
+        if self.soft is not None and decoded.probabilities is not None:
+            probabilities = resize_nearest(decoded.probabilities, item.size)
+            soft = self.soft.of_image(as_mask(reference), probabilities)
+        joint = _Joint(pairs, decoded.kind, decoded.values, resized, line, soft=soft)
         reading = self._reading_of(joint, item.id) if self.boundaries is not None else None
         if reading is None:
             return joint
@@ -329,14 +349,14 @@ def _surfaces(
         yield i, values
 
 
-def resize_nearest(codes: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
-    """Nearest-neighbour resize of HxW codes: each pixel centre takes the value it falls on."""
-    if codes.shape == size:
-        return codes
+def resize_nearest(array: NDArray[Number], size: Size) -> NDArray[Number]:
+    """Nearest-neighbour resize of (..., H, W): each pixel centre takes the value it falls on."""
+    if array.shape[-2:] == size:
+        return array
     height, width = size
-    rows = ((np.arange(height) + 0.5) * codes.shape[0] / height).astype(np.intp)
-    columns = ((np.arange(width) + 0.5) * codes.shape[1] / width).astype(np.intp)
-    return codes[rows[:, np.newaxis], columns]
+    rows = ((np.arange(height) + 0.5) * array.shape[-2] / height).astype(np.intp)
+    columns = ((np.arange(width) + 0.5) * array.shape[-1] / width).astype(np.intp)
+    return array[..., rows[:, np.newaxis], columns]
 
 
 def label_maps(
