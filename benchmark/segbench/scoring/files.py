@@ -12,11 +12,12 @@ from pathlib import Path
 from segbench._version import __version__
 from segbench.errors import SegbenchError
 from segbench.scoring.evaluate import Evaluation
+from segbench.scoring.journal import JOURNAL
 from segbench.scoring.scores import Score, Table
 from segbench.statistics.bootstrap import LEVEL, N_RESAMPLES, SEED, Method
 
 SCORES, ROWS, REPORT = "scores.json", "rows.parquet", "report.html"
-OURS = frozenset({SCORES, ROWS, REPORT})
+OURS = frozenset({SCORES, ROWS, REPORT, JOURNAL})
 
 
 def scores_json(evaluation: Evaluation) -> dict[str, object]:
