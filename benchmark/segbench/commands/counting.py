@@ -26,7 +26,7 @@ def counting(
     Raises:
         SegbenchError: The Dask cluster cannot do it.
     """
-    from segbench.scoring.engine import Engine, Threads, n_threads  # noqa: PLC0415
+    from segbench.scoring.engine import Threads, n_threads  # noqa: PLC0415
     from segbench.scoring.journal import JOURNAL, Journaled  # noqa: PLC0415
 
     with contextlib.ExitStack() as stack:
@@ -48,4 +48,4 @@ def counting(
 
 
 def _going_on(done: int, of: int) -> None:
-    note(f"going on: {done} of {of} samples were counted before; those that changed are counted again")
+    note(f"going on: {done} of {of} samples were counted before (what changed is counted again)")

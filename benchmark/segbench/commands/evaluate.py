@@ -108,8 +108,8 @@ def _refuse_beside_dialect(options: Options, *, ours: bool, interval: IntervalFl
     taken = Options(spacing_mm=options.spacing_mm, tolerance=options.tolerance)
     if ours or options != taken or interval is not IntervalFlag.PERCENTILE:
         raise typer.BadParameter(
-            "--dialect prints another tool's numbers by its own rules; leave out --out, --by, --dask, "
-            "--interval and all options of the measures but --spacing-mm and --tolerance"
+            "--dialect prints another tool's numbers by its own rules; leave out --out, --by, "
+            "--dask, --interval and all options of the measures but --spacing-mm and --tolerance"
         )
 
 
@@ -252,16 +252,14 @@ def evaluate(
     ] = None,
     dask: Annotated[
         str | None,
-        typer.Option(
-            "--dask", help="Count on a Dask cluster: its scheduler's address, or local."
-        ),
+        typer.Option("--dask", help="Count on a Dask cluster: its scheduler's address, or local."),
     ] = None,
     jobs: Jobs = None,
     json: Json = False,
 ) -> None:
     """Score predictions against a prepared dataset or a folder of references."""
-    from segbench.commands.counting import counting  # noqa: PLC0415
     from segbench.commands.console import note, progress_bar, say, say_json  # noqa: PLC0415
+    from segbench.commands.counting import counting  # noqa: PLC0415
     from segbench.commands.dialects import speak  # noqa: PLC0415
     from segbench.commands.tables import show_evaluation  # noqa: PLC0415
     from segbench.dialects import Ruler, dialect_of  # noqa: PLC0415

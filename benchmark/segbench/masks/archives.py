@@ -253,8 +253,8 @@ def _limit_total(origin: str, size: int, packed: int) -> None:
         raise SegbenchError(f"{origin}: over {MAX_BYTES >> 30} GiB come out of it; give a folder")
     if size > max(RATIO_FLOOR, MAX_RATIO * packed):
         raise SegbenchError(
-            f"{origin}: over {MAX_RATIO} bytes come out for each of its {packed:,} bytes; save masks "
-            f"as PNG, or give a folder"
+            f"{origin}: over {MAX_RATIO} bytes come out for each of its {packed:,} bytes; save "
+            f"masks as PNG, or give a folder"
         )
 
 

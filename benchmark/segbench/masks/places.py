@@ -152,13 +152,14 @@ class Remote:
         return found
 
     def folders(self) -> list[Remote]:
-        """The folders right below.
+        """The folders right below; none where there is nothing.
 
         Raises:
             SegbenchError: They cannot be listed.
         """
-        with _named(self):
+        with contextlib.suppress(FileNotFoundError), _named(self):
             return [self / n for n in sorted(_store(self.url, self.token).folders(self.inside))]
+        return []
 
 
 Place = Path | Remote
@@ -227,10 +228,28 @@ class _Objects:
 
     def files(self, inside: str) -> dict[str, str]:
         path = self._path(inside)
-        listed = self.system.find(path + "/" * self._http, detail=True)
+        listed = self._linked(path) if self._http else self.system.find(path, detail=True)
         versions = {self._below(name, path): _version(info) for name, info in listed.items()}
         versions.pop("", None)
         return versions
+
+    def _linked(self, folder: str) -> dict[str, Any]:
+        """What web pages that list a folder and those below link to, and to nothing above."""
+        found: dict[str, Any] = {}
+        known = {folder}
+        waiting = [folder]
+        while waiting:
+            for info in self.system.ls(f"{waiting.pop().rstrip('/')}/", detail=True):
+                name = info["name"].rstrip("/")
+                if not self._below(name, folder) or name in known:
+                    continue
+                known.add(name)
+                limit_members(folder, len(known))
+                if info["type"] == "directory":
+                    waiting.append(name)
+                else:
+                    found[name] = info
+        return found
 
     def folders(self, inside: str) -> set[str]:
         path = self._path(inside)
@@ -239,10 +258,15 @@ class _Objects:
         return {name for name in names if name and "/" not in name}
 
     def _below(self, found: str, folder: str) -> str:
-        """The path from a folder; empty for the folder and for what lies elsewhere."""
+        """The path from a folder; empty for the folder and for what lies elsewhere.
+
+        A web page has other links too: to its own columns, sorted, and to the folder above.
+        """
         start = folder.rstrip("/") + "/"
         name = found.removeprefix(start).rstrip("/") if found.startswith(start) else ""
-        return unquote(name) if self._http else name
+        if not self._http:
+            return name
+        return "" if "?" in name or "#" in name or ".." in name.split("/") else unquote(name)
 
 
 def _version(info: Mapping[str, Any]) -> str:
@@ -271,7 +295,8 @@ class _Packed:
     @cached_property
     def _members(self) -> dict[str, str]:
         """Members by their plain path."""
-        return {"/".join(p for p in n.split("/") if p not in {"", "."}): n for n in self.archive.names}
+        names = self.archive.names
+        return {"/".join(part for part in n.split("/") if part not in {"", "."}): n for n in names}
 
     def read(self, inside: str, limit: int) -> bytes:
         del limit  # the archive has its own
@@ -289,7 +314,7 @@ class _Packed:
         return {n.removeprefix(start): "" for n in self._members if n.startswith(start)}
 
     def folders(self, inside: str) -> set[str]:
-        return {first for first, slash, _ in (n.partition("/") for n in self.files(inside)) if slash}
+        return {name.partition("/")[0] for name in self.files(inside) if "/" in name}
 
 
 def _open_packed(kind: str, place: Place, folder: str) -> _Packed:

@@ -10,7 +10,7 @@ import posixpath
 import weakref
 import zipfile
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Protocol, cast
 
@@ -327,7 +327,8 @@ def _from_url(place: Remote, suffix: str, ending: str) -> Submission:
         raise _nothing_at(place) from error
     if not versions:
         raise _nothing_at(place)
-    return _files(str(place), list(versions), _AtPlace(within), suffix, ending, versions)
+    files = _files(str(place), list(versions), _AtPlace(within), suffix, ending)
+    return replace(files, versions=versions) if isinstance(files, Files) else files
 
 
 def _nothing_at(place: Remote) -> SegbenchError:
@@ -337,9 +338,7 @@ def _nothing_at(place: Remote) -> SegbenchError:
     )
 
 
-def _from_archive(
-    path: Path, kind: str, archive: Archive, suffix: str, ending: str
-) -> Submission:
+def _from_archive(path: Path, kind: str, archive: Archive, suffix: str, ending: str) -> Submission:
     read = _InArchive(archive, Remote(f"{kind}://::{path.absolute()}"))
     try:
         submission = _files(str(path), archive.names, read, suffix, ending)
@@ -366,7 +365,6 @@ def _files(
     read: Callable[[str], bytes],
     suffix: str,
     ending: str,
-    versions: Mapping[str, str] | None = None,
 ) -> Submission:
     limit_members(origin, len(names))
     names = sorted(n for n in names if not _is_junk(n))
@@ -388,7 +386,7 @@ def _files(
     members = _by_id(origin, _same_folder(origin, masks), suffix)
     ignored = sorted(set(names) - set(members.values()))
     notes = _about_ignored(origin, ignored, ending)
-    return Files(origin, members, notes, read, versions or {})
+    return Files(origin, members, notes, read)
 
 
 def _ending(name: str) -> str:

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import platform
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from segbench._version import __version__
 from segbench.errors import SegbenchError
 from segbench.scoring.engine import Work
 from segbench.scoring.threads import in_order
-
-if TYPE_CHECKING:
-    from distributed import Client
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -45,12 +43,12 @@ class Dask:
     """A Dask cluster, as an engine (see `cluster`).
 
     Attributes:
-        client: Connected to it.
+        client: A `distributed.Client` (Any: its methods are typed as if they might be awaited).
         lanes: Samples that a thread of a worker has in hand at a time; more than one where files
             are read from a URL.
     """
 
-    client: Client
+    client: Any
     lanes: int = 1
 
     def run(
@@ -75,9 +73,7 @@ class Dask:
         task = _Chunk(__version__, work, tuple(chunk), expected, self.lanes)
         return self.client.submit(task, pure=False, retries=RETRIES)
 
-    def _results(
-        self, chunk: Sequence[T], future: Any  # noqa: ANN401  a Future
-    ) -> Iterator[tuple[T, R | Exception]]:
+    def _results(self, chunk: Sequence[T], future: Any) -> Iterator[tuple[T, Any]]:  # noqa: ANN401  as above
         from distributed import KilledWorker  # noqa: PLC0415
 
         try:
@@ -146,7 +142,9 @@ def cluster(address: str, *, jobs: int | None = None, remote: bool = False) -> G
         ) from error
     with contextlib.ExitStack() as stack:
         if address == LOCAL:
-            local = LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address=None)
+            n = jobs or os.cpu_count() or 1
+            options: dict[str, Any] = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
+            local = LocalCluster(n_workers=n, **options)
             client = stack.enter_context(Client(stack.enter_context(local)))
         else:
             try:
@@ -160,7 +158,7 @@ def cluster(address: str, *, jobs: int | None = None, remote: bool = False) -> G
         yield Dask(client, AT_A_TIME if remote else 1)
 
 
-def _check_workers(client: Client) -> None:
+def _check_workers(client: Any) -> None:  # noqa: ANN401  as `Dask.client`
     """Refuse a cluster whose workers cannot do the work, before any is sent."""
     address = client.scheduler.address
     try:

@@ -1,4 +1,4 @@
-"""Who does the work: threads of this process, a Dask cluster, either with a journal of what is done.
+"""Who does the work: threads here or a Dask cluster, either with a journal of what is done.
 
 Counting is a function of one sample, so an engine is a `map` that keeps the order and hands over
 errors of an expected type. Everything that is scored goes through one.

@@ -6,7 +6,7 @@ with the CRC-32 of the rest. What follows a damaged line, as the last one may be
 killed, is cut off and done again; so is an item of which the digest is another now, and everything
 if the first line names other work. Nothing in it is ever executed: it is JSON.
 
-Lines are gathered and written about once a second; what took less leaves no file.
+Lines are gathered and written every half second; what took less leaves no file.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from segbench.scoring.engine import Engine, Lasting, Work
 JOURNAL = "unfinished.journal"
 """Its name in the folder that an evaluation writes to."""
 
-WRITE_EVERY_S = 1.0
+WRITE_EVERY_S = 0.5
 
 _HEADER = "segbench journal 1"
 

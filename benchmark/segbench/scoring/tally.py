@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -291,9 +291,11 @@ class _Counting:
         return found | ({"values": None} if result.values == IDENTITY else {})
 
     def recall(self, record: object) -> _Joint:
-        found = {name: unpacked(value) for name, value in cast("dict[str, object]", record).items()}
-        values = IDENTITY if found["values"] is None else found["values"]
-        return _Joint(**{**found, "kind": Kind(found["kind"]), "values": values})
+        packed_ = cast("dict[str, object]", record)
+        found: dict[str, Any] = {name: unpacked(value) for name, value in packed_.items()}
+        found["kind"] = Kind(found["kind"])
+        found["values"] = found["values"] or IDENTITY
+        return _Joint(**found)
 
     def _reading_of(self, joint: _Joint, identifier: str) -> Reading | None:
         """How this file would be read alone; nearly always that is how all are read."""
