@@ -14,7 +14,7 @@ from segbench.errors import SegbenchError
 from segbench.scoring.evaluate import Evaluation
 from segbench.scoring.journal import JOURNAL
 from segbench.scoring.scores import Score, Table
-from segbench.statistics.bootstrap import LEVEL, N_RESAMPLES, SEED, Method
+from segbench.statistics.bootstrap import LEVEL, SEED, Method, n_resamples_of
 
 SCORES, ROWS, REPORT = "scores.json", "rows.parquet", "report.html"
 OURS = frozenset({SCORES, ROWS, REPORT, JOURNAL})
@@ -49,7 +49,7 @@ def interval_json(table: Table, method: Method) -> dict[str, object]:
     return {
         "method": method,
         "unit": table.unit,
-        "resamples": N_RESAMPLES,
+        "resamples": n_resamples_of(table.n_groups),
         "seed": SEED,
         "level": LEVEL,
     }
