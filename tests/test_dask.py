@@ -230,17 +230,14 @@ def test_the_command(segbench, two, synthetic, guess, tmp_path):
 
 
 def test_workers_that_do_not_see_the_files(two, synthetic, guess, tmp_path):
-    """As a worker on another machine: its folder is another than that of the same name here."""
-    submission = open_submission(guess)
+    """As on other machines: what was listed here is not there."""
     gone = shutil.copytree(guess, tmp_path / "gone")
     unseen = open_submission(gone)
     shutil.rmtree(gone)
-    with clusters.cluster(two) as engine:
-        with pytest.raises(
-            sb.SegbenchError, match=r"cannot read a file.*gone.*must see"
-        ) as refused:
-            sb.evaluate(unseen, data=synthetic, engine=engine)
-        assert os.uname().nodename in str(refused.value)
+    said = r"cannot read a file.*gone.*must see"
+    with clusters.cluster(two) as engine, pytest.raises(sb.SegbenchError, match=said) as refused:
+        sb.evaluate(unseen, data=synthetic, engine=engine)
+    assert os.uname().nodename in str(refused.value)
 
 
 def test_another_dataset_under_the_same_path(two, synthetic, guess, tmp_path):
@@ -251,9 +248,9 @@ def test_another_dataset_under_the_same_path(two, synthetic, guess, tmp_path):
     digest = dataset.info["content_digest"]
     info.write_text(info.read_text().replace(digest, "0" * len(digest)))
     options = {"policy": Policy(), "options": sb.Options()}
-    with clusters.cluster(two) as engine:
-        with pytest.raises(sb.SegbenchError, match=r"another dataset.*000000000000, expected"):
-            score_target(target, open_submission(guess), engine=engine, **options)
+    said = r"another dataset.*000000000000, expected"
+    with clusters.cluster(two) as engine, pytest.raises(sb.SegbenchError, match=said):
+        score_target(target, open_submission(guess), engine=engine, **options)
 
 
 def test_a_worker_without_segbench_is_refused(scheduler, two, tmp_path):

@@ -82,6 +82,7 @@ def street_pairs(work: Path) -> Pairs:
 def written(
     root: Path, words: str, references: list[Mask], predictions: list[Mask], n_classes: int
 ) -> Pairs:
+    """Pairs of masks, written as all tools read them."""
     shutil.rmtree(root, ignore_errors=True)
     classes = [LabelClass(id=i, name=f"class{i}", color=(i, i, i)) for i in range(n_classes)]
     write_prepared(root / "data" / "pairs", references, classes)

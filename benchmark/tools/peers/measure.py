@@ -52,8 +52,8 @@ Machine: {machine}.
 | --- | --- | --- | --- |
 {rows}
 
-Other machines give other milliseconds; only the ratios travel. How time and memory grow to a million
-pairs: [scale.md](scale.md).
+Other machines give other milliseconds; only the ratios travel. How time and memory grow to a
+million pairs stands in [scale.md](scale.md).
 
 ## What was measured
 

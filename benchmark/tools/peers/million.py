@@ -51,8 +51,9 @@ Written by `make million` on {date}; not edited.
 
 {n_masks} masks of synthetic-lesions at {width}x{height}, and predictions that are the masks shifted
 and dilated, each under many ids (hard links: as many names as samples, few files; all is read from
-the system's cache). Every file is listed, opened, decoded, counted and scored by itself. Each run is a process of its own with {jobs} threads; every image is a group of its own,
-the most work for the intervals.
+the system's cache). Every file is listed, opened, decoded, counted and scored by itself. Each run
+is a process of its own with {jobs} threads; every image is a group of its own, the most work for
+the intervals.
 
 Machine: {machine}. Python {python}, segbench {version}, NumPy {numpy}. Times are by the clock on
 the wall: other work on the machine is in them.
@@ -71,8 +72,8 @@ the wall: other work on the machine is in them.
 
 Nothing grows faster than the images. An interval is made of 10,000 resamples up to 20,000 images,
 and of fewer beyond, down to 1000 from 200,000 images on: of a million images 10,000 resamples would
-draw ten billion, ten times the work that is shown. As it is, scores and intervals are {share:.0%} of
-the time of {last:,} pairs. On a cluster (`--dask`) the counting is shared; opening, scores and
+draw ten billion, ten times the work that is shown. As it is, scores and intervals are {share:.0%}
+of the time of {last:,} pairs. On a cluster (`--dask`) the counting is shared; opening, scores and
 writing stay on one machine. Memory is that of samples.csv, of the names of the predictions, and of
 the counts of each sample.
 """
