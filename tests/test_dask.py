@@ -314,6 +314,22 @@ def test_no_workers(monkeypatch):
         pass
 
 
+def test_a_scheduler_that_goes_away(large, monkeypatch):
+    monkeypatch.setattr(clusters, "CHUNK", 1)
+    options = {"processes": False, "dashboard_address": "127.0.0.1:0", "protocol": "tcp"}
+    with (
+        distributed.LocalCluster(1, threads_per_worker=1, **options) as local,
+        distributed.Client(local.scheduler_address, timeout=1) as client,
+        pytest.raises(sb.SegbenchError, match="the scheduler is gone"),
+    ):
+        sb.evaluate(
+            large["predictions"],
+            references=large["references"],
+            engine=clusters.Dask(client),
+            progress=lambda done, _of: local.close() if done == 1 else None,
+        )
+
+
 def test_without_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with (

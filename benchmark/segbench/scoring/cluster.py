@@ -13,6 +13,7 @@ import os
 import platform
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -83,6 +84,11 @@ class Dask:
                 f"{self.client.scheduler.address}: {error.allowed_failures + 1} workers ended "
                 f"while they counted the same {len(chunk)} samples; is their memory enough? their "
                 f"logs say more"
+            ) from error
+        except CancelledError as error:
+            raise SegbenchError(
+                f"{self.client.scheduler.address}: the scheduler is gone; start it again, or count "
+                f"without --dask (with --out, what was counted is kept)"
             ) from error
         except OSError as error:
             raise SegbenchError(
