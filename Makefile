@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pyproject.toml
 
-.PHONY: demo test lint pictures peers peers-golden sanitize clean
+.PHONY: demo test lint million pictures peers peers-golden sanitize clean
 
 demo: .venv/core
 	$(BIN)/segbench demo --out demo
@@ -27,6 +27,10 @@ pictures: .venv/dev .venv/browser
 # the speed of segbench and of other tools on the same files: results/performance.md (2 GB of tools)
 peers:
 	$(PYTHON) benchmark/tools/peers/run.py
+
+# how an evaluation grows to a million pairs: results/scale.md (a quarter of an hour, 20 GB of disk)
+million: .venv/core
+	$(BIN)/python benchmark/tools/peers/million.py build/million results/scale.md
 
 # what other tools print on the same masks: tests/golden/dialects, docs/dialects.md (3 GB of tools)
 peers-golden: .venv/core

@@ -26,7 +26,7 @@ from segbench.measures import (
     parse,
 )
 from segbench.measures.table import EMPTY_CHOICES
-from segbench.scoring.scores import score_table
+from segbench.scoring.scores import Table, _Tail, score_table
 from segbench.scoring.tally import Policy
 from segbench.statistics import bootstrap
 
@@ -453,3 +453,39 @@ def test_undefined_values_leave_the_mean_and_are_counted():
     assert result.score("dice", over="dataset").n == 3
     assert list(result.subgroups["size"]) == ["empty", "small"]
     assert math.isnan(result.subgroups["size"]["empty"][0].ci95[0])
+
+
+@pytest.mark.parametrize(
+    ("n", "resamples"),
+    [(1, 10_000), (20_000, 10_000), (100_000, 2000), (10**6, 1000), (10**8, 1000)],
+)
+def test_very_many_units_are_resampled_less_often(n, resamples):
+    assert bootstrap.n_resamples_of(n) == resamples
+
+
+def test_that_is_what_intervals_are_made_of(monkeypatch):
+    rng = np.random.default_rng(0)
+    counts = Counts.of(rng.integers(0, 100, (40, 2, 2)))
+    groups = np.array([f"{i:02d}" for i in range(40)])
+    table = Table(("background", "lesion"), 0, counts, counts, np.zeros(40, dtype=bool), groups)
+    wanted = [parse("dice|class:lesion|over:images|empty:nan")]
+    names = dict.fromkeys(wanted, "")
+    few = score_table(table, wanted, names, n_resamples=1000)
+    assert score_table(table, wanted, names)[0].ci95 != few[0].ci95
+    monkeypatch.setattr(bootstrap, "MANY_DRAWS", 40_000)
+    assert score_table(table, wanted, names)[0].ci95 == few[0].ci95
+
+
+def test_the_worst_tenth_of_very_many():
+    """Looked for where it must end, it is what sorting all of the drawn images gives."""
+    rng = np.random.default_rng(0)
+    n = 60_000
+    values = rng.beta(5, 2, n)
+    weight = rng.multinomial(n, np.full(n, 1 / n), size=2).astype(np.float64)
+    weight[1, np.argsort(values)[: n // 5]] = 0  # the tenth ends far behind where it is looked for
+    tail = _Tail.of(values, np.arange(n), higher_is_better=True)
+    for drawn, found in zip(weight, tail.mean(weight), strict=True):
+        ordered = np.sort(np.repeat(values, drawn.astype(int)))
+        whole, part = divmod(len(ordered) / 10, 1)
+        worst = ordered[: int(whole)].sum() + part * ordered[int(whole)]
+        assert found == pytest.approx(worst / (len(ordered) / 10), rel=1e-12)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from segbench.dialects import Dialect, Ruler
+    from segbench.masks.places import Place
     from segbench.masks.submission import Submission
     from segbench.scoring.tally import Policy
 
@@ -98,8 +99,8 @@ def speak(
     dataset: str | None,
     split: str,
     fold: int | None,
-    data: Path | None,
-    references: Path | None,
+    data: Place | None,
+    references: Place | None,
     classes: str,
     policy: Policy,
     ruler: Ruler,
@@ -115,7 +116,7 @@ def speak(
     from segbench.commands.dialect_tables import show_dialects  # noqa: PLC0415
     from segbench.dialects import converse, said_json  # noqa: PLC0415
     from segbench.errors import SegbenchError  # noqa: PLC0415
-    from segbench.masks.prepared import data_folder, open_prepared  # noqa: PLC0415
+    from segbench.masks.prepared import data_place, open_prepared  # noqa: PLC0415
     from segbench.scoring.target import (  # noqa: PLC0415
         find_prepared,
         prepared_target,
@@ -126,7 +127,7 @@ def speak(
         names = [name.strip() for name in classes.split(",") if name.strip()]
         target = reference_target(references, class_names=names, jobs=jobs)
     else:
-        where = data_folder(data)
+        where = data_place(data)
         found = open_prepared(dataset, data=where) if dataset else find_prepared(submission, where)
         target = prepared_target(found, split=split, fold=fold)
     with progress_bar() as update:

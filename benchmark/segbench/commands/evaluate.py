@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segbench.commands.options import (
-    Data,
+    DataOrUrl,
     Fold,
     Interval,
     IntervalFlag,
@@ -133,8 +133,8 @@ def _refuse_beside_dialect(options: Options, *, ours: bool, interval: IntervalFl
     if ours or options != taken or interval is not IntervalFlag.PERCENTILE:
         raise typer.BadParameter(
             "--dialect prints another tool's numbers by its own rules; leave out --out, --by, "
-            "--interval, --reliability, a file for --threshold, and all options of the measures "
-            "but --spacing-mm and --tolerance"
+            "--dask, --interval, --reliability, a file for --threshold, and all options of the "
+            "measures but --spacing-mm and --tolerance"
         )
 
 
@@ -174,9 +174,10 @@ def _write(
 
 def evaluate(
     predictions: Annotated[
-        Path,
+        str,
         typer.Option(
-            "--predictions", help="A folder, .zip or .tar of masks, or an RLE .json or .csv."
+            "--predictions",
+            help="A folder, .zip or .tar of masks, or an RLE .json or .csv; its path or URL.",
         ),
     ],
     *,
@@ -185,9 +186,9 @@ def evaluate(
     ] = None,
     split: Split = "test",
     fold: Fold = None,
-    data: Data = None,
+    data: DataOrUrl = None,
     references: Annotated[
-        Path | None, typer.Option("--references", help="Reference masks, where there is no card.")
+        str | None, typer.Option("--references", help="Reference masks, where there is no card.")
     ] = None,
     classes: Annotated[
         str, typer.Option("--classes", help="With --references: names of classes 0,1,2,...")
@@ -369,16 +370,23 @@ def evaluate(
         str | None,
         typer.Option("--dialect", help="Print another tool's numbers (`segbench dialects`)."),
     ] = None,
+    dask: Annotated[
+        str | None,
+        typer.Option("--dask", help="Count on a Dask cluster: its scheduler's address, or local."),
+    ] = None,
     jobs: Jobs = None,
     json: Json = False,
 ) -> None:
     """Score predictions against a prepared dataset or a folder of references."""
     from segbench.commands.console import note, progress_bar, say, say_json  # noqa: PLC0415
+    from segbench.commands.counting import counting  # noqa: PLC0415
     from segbench.commands.dialects import speak  # noqa: PLC0415
     from segbench.commands.tables import show_evaluation  # noqa: PLC0415
     from segbench.commands.threshold import check_applied, cut_of  # noqa: PLC0415
     from segbench.dialects import Ruler, dialect_of  # noqa: PLC0415
     from segbench.masks.forms import FORM_FLAGS  # noqa: PLC0415
+    from segbench.masks.places import is_url, place_of  # noqa: PLC0415
+    from segbench.masks.prepared import data_place  # noqa: PLC0415
     from segbench.masks.submission import open_submission  # noqa: PLC0415
     from segbench.measures import Options  # noqa: PLC0415
     from segbench.scoring.evaluate import evaluate  # noqa: PLC0415
@@ -418,9 +426,10 @@ def evaluate(
         binning=binning.value,
         clip=clip,
     )
-    submission = open_submission(predictions, suffix=suffix, ending=ending)
+    where, bare = data_place(data), None if references is None else place_of(references)
+    submission = open_submission(place_of(predictions), suffix=suffix, ending=ending)
     if dialect is not None:
-        ours = out is not None or bool(by) or chosen is not None
+        ours = out is not None or bool(by or dask) or chosen is not None
         _refuse_beside_dialect(options, ours=ours, interval=interval)
         speak(
             [dialect_of(dialect)],
@@ -428,8 +437,8 @@ def evaluate(
             dataset=dataset,
             split=split,
             fold=fold,
-            data=data,
-            references=references,
+            data=where,
+            references=bare,
             classes=classes,
             policy=policy,
             ruler=Ruler(options.spacing_mm, tolerance),
@@ -437,20 +446,22 @@ def evaluate(
             json=json,
         )
         return
-    with progress_bar() as update:
+    remote = any(map(is_url, (predictions, bare if references else where)))
+    with counting(jobs, dask=dask, remote=remote, out=out) as engine, progress_bar() as update:
         result = evaluate(
             submission,
             dataset=dataset,
             split=split,
             fold=fold,
-            data=data,
-            references=references,
+            data=where,
+            references=bare,
             class_names=[name.strip() for name in classes.split(",") if name.strip()],
             by=by or (),
             policy=policy,
             options=options,
             interval=interval.value,
-            jobs=n_jobs(jobs),
+            jobs=jobs,
+            engine=engine,
             progress=lambda done, of: update("scoring", done, of),
         )
     if chosen is not None:

@@ -25,6 +25,14 @@ Data = Annotated[
         help="Where prepared datasets live (else SEGBENCH_DATA, else the user's data folder).",
     ),
 ]
+DataOrUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        help="Where prepared datasets live, a folder or URL (else SEGBENCH_DATA, else the user's "
+        "data folder).",
+    ),
+]
 Split = Annotated[str, typer.Option("--split", help="train, val or test.")]
 Fold = Annotated[
     int | None, typer.Option("--fold", help="Fold (0-4) to use in place of a split.", min=0, max=4)

@@ -110,7 +110,7 @@ def _validate(folder: Path, run: Run, dataset: PreparedDataset, *, device: str) 
         result = evaluate(
             submission,
             dataset=dataset.name,
-            data=dataset.root.parent,
+            data=dataset.folder.parent,
             split="val",
             fold=run.data.fold,
         )

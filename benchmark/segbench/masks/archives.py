@@ -114,20 +114,21 @@ def limit_members(origin: str, count: int) -> None:
         raise SegbenchError(f"{origin}: over {MAX_MEMBERS:,} files; expected one per sample")
 
 
-def open_zip(path: Path) -> Archive:
-    """The files of a zip.
+def open_zip(path: Path, *, origin: str = "") -> Archive:
+    """The files of a zip, which messages call by its origin.
 
     Raises:
         SegbenchError: It is damaged or refused; the message lists every member that is.
     """
+    origin = origin or str(path)
     try:
         archive = zipfile.ZipFile(path)
     except Exception as error:  # zipfile raises many types on damaged archives
-        raise SegbenchError(f"{path}: damaged archive ({error}); pack it again") from error
+        raise SegbenchError(f"{origin}: damaged archive ({error}); pack it again") from error
     infos = {i.filename: i for i in archive.infolist() if not i.is_dir()}
     try:
-        limit_members(str(path), len(archive.infolist()))
-        _check_zip(path, [i for i in archive.infolist() if not i.is_dir()])
+        limit_members(origin, len(archive.infolist()))
+        _check_zip(origin, path.stat().st_size, [i for i in archive.infolist() if not i.is_dir()])
     except SegbenchError:
         archive.close()
         raise
@@ -145,7 +146,7 @@ def open_zip(path: Path) -> Archive:
     return Archive(tuple(infos), read, archive.close)
 
 
-def _check_zip(path: Path, infos: list[zipfile.ZipInfo]) -> None:
+def _check_zip(origin: str, packed: int, infos: list[zipfile.ZipInfo]) -> None:
     listing = _Listing()
     for info in infos:
         problem = ""
@@ -159,33 +160,34 @@ def _check_zip(path: Path, infos: list[zipfile.ZipInfo]) -> None:
         elif info.file_size > max(MEMBER_RATIO_FLOOR, MAX_RATIO * info.compress_size):
             problem = "file that is packed too well"
         listing.add(info.orig_filename, problem)
-    listing.settle(path)
-    _limit_total(path, sum(i.file_size for i in infos), path.stat().st_size)
+    listing.settle(origin)
+    _limit_total(origin, sum(i.file_size for i in infos), packed)
 
 
-def open_tar(path: Path) -> Archive:
+def open_tar(path: Path, *, origin: str = "") -> Archive:
     """The files of a tar; inflated once into an unnamed temporary file, as it has no index.
 
     Raises:
         SegbenchError: It is damaged or refused; the message lists every member that is.
     """
+    origin = origin or str(path)
     plain = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the archive is read
     try:
         packed = path.stat().st_size
         with _inflated(path) as stream:
             while block := stream.read(1 << 20):
                 plain.write(block)
-                _limit_total(path, plain.tell(), packed)
+                _limit_total(origin, plain.tell(), packed)
         plain.seek(0)
         archive = tarfile.open(fileobj=plain, tarinfo=StrictHeader)  # noqa: SIM115  as above
-        members = _tar_members(path, archive)
-        _require_end(path, plain, archive.offset)
+        members = _tar_members(origin, archive)
+        _require_end(origin, plain, archive.offset)
     except SegbenchError:
         plain.close()
         raise
     except Exception as error:  # tarfile, zlib and lzma raise many types on damaged archives
         plain.close()
-        raise SegbenchError(f"{path}: damaged archive ({error}); pack it again") from error
+        raise SegbenchError(f"{origin}: damaged archive ({error}); pack it again") from error
     lock = threading.Lock()
 
     def read(name: str) -> bytes:
@@ -198,11 +200,11 @@ def open_tar(path: Path) -> Archive:
     return Archive(tuple(members), read, plain.close)
 
 
-def _tar_members(path: Path, archive: tarfile.TarFile) -> dict[str, tarfile.TarInfo]:
+def _tar_members(origin: str, archive: tarfile.TarFile) -> dict[str, tarfile.TarInfo]:
     listing = _Listing()
     members: dict[str, tarfile.TarInfo] = {}
     for count, info in enumerate(archive, 1):
-        limit_members(str(path), count)
+        limit_members(origin, count)
         if info.isdir():
             continue
         problem = ""
@@ -214,15 +216,15 @@ def _tar_members(path: Path, archive: tarfile.TarFile) -> dict[str, tarfile.TarI
             problem = "device or pipe"
         listing.add(info.name, problem)
         members[info.name] = info
-    listing.settle(path)
+    listing.settle(origin)
     return members
 
 
-def _require_end(path: Path, plain: IO[bytes], offset: int) -> None:
+def _require_end(origin: str, plain: IO[bytes], offset: int) -> None:
     """A tar ends with a block of zeros; one that was cut between members has none."""
     plain.seek(offset)
     if plain.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-        raise SegbenchError(f"{path}: damaged archive (cut short); pack it again")
+        raise SegbenchError(f"{origin}: damaged archive (cut short); pack it again")
 
 
 class _Listing:
@@ -242,17 +244,17 @@ class _Listing:
         if problem:
             self._problems.add(problem, shown(name), hint=_HINTS.get(problem, ""))
 
-    def settle(self, path: Path) -> None:
-        self._problems.raise_if_any(f"{path}: refused, and nothing was read:")
+    def settle(self, origin: str) -> None:
+        self._problems.raise_if_any(f"{origin}: refused, and nothing was read:")
 
 
-def _limit_total(path: Path, size: int, packed: int) -> None:
+def _limit_total(origin: str, size: int, packed: int) -> None:
     if size > MAX_BYTES:
-        raise SegbenchError(f"{path}: over {MAX_BYTES >> 30} GiB come out of it; give a folder")
+        raise SegbenchError(f"{origin}: over {MAX_BYTES >> 30} GiB come out of it; give a folder")
     if size > max(RATIO_FLOOR, MAX_RATIO * packed):
         raise SegbenchError(
-            f"{path}: over {MAX_RATIO} bytes come out for each of its {packed:,} bytes; save masks "
-            f"as PNG, or give a folder"
+            f"{origin}: over {MAX_RATIO} bytes come out for each of its {packed:,} bytes; save "
+            f"masks as PNG, or give a folder"
         )
 
 

@@ -82,6 +82,8 @@ def mask_reader(dataset: PreparedDataset, rows: Sequence[Row], digest: str) -> M
         rows: A selection of its rows.
         digest: The content digest of the selection.
     """
+    if not isinstance(dataset.root, Path):  # at a URL: nothing is written there
+        return MaskReader(dataset, rows, None)
     path = dataset.root / CACHE / f"masks-{_key(rows, digest)}.runs"
     cached = None
     # OSError, SegbenchError: read-only, full, or a mask is missing or damaged; then as without

@@ -15,6 +15,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import PurePosixPath
 from typing import IO, Literal
 
@@ -45,7 +46,8 @@ MAX_PIXELS = 2**29
 
 _MAX_ITEM_BYTES = 16
 
-_IDENTITY: tuple[Value, ...] = tuple(range(256))
+IDENTITY: tuple[Value, ...] = tuple(range(256))
+"""The values of a file of 8 bits: each code is its own."""
 
 
 class Kind(StrEnum):
@@ -64,6 +66,9 @@ class MaskFileError(SegbenchError):
         self.kind = kind
         self.detail = detail
         self.hint = hint
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return partial(MaskFileError, hint=self.hint), (self.kind, self.detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,9 +265,9 @@ def _check_opaque(alpha: NDArray[np.uint8], colour_type: int) -> None:
 
 def _values(array: NDArray[np.generic]) -> Decoded:
     if array.dtype == np.uint8:
-        return Decoded(np.ascontiguousarray(array, dtype=np.uint8), _IDENTITY, Kind.VALUES)
+        return Decoded(np.ascontiguousarray(array, dtype=np.uint8), IDENTITY, Kind.VALUES)
     if array.size and array.min() >= 0 and array.max() <= 255:  # noqa: PLR2004
-        return Decoded(array.astype(np.uint8), _IDENTITY, Kind.VALUES)
+        return Decoded(array.astype(np.uint8), IDENTITY, Kind.VALUES)
     distinct, codes = np.unique(array, return_inverse=True)
     _few(len(distinct))
     values = tuple(int(v) for v in distinct)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -10,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, TextIO, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from PIL import Image
 
 from segbench.errors import SegbenchError
 from segbench.masks.labels import LabelClass
+from segbench.masks.places import Place, Remote, is_url, place_of
 from segbench.masks.png import PALETTE, open_png, samples
 
 SCHEMA_VERSION = 1
@@ -66,33 +68,33 @@ class PreparedDataset:
         rows: samples.csv, in its order.
     """
 
-    root: Path
+    root: Place
     info: Mapping[str, Any]
     rows: tuple[Row, ...]
 
     @classmethod
-    def open(cls, root: Path) -> PreparedDataset:
+    def open(cls, root: Place) -> PreparedDataset:
         """Read dataset.json and samples.csv (no pixels).
 
         Raises:
             SegbenchError: The folder is not a prepared dataset of this format version.
         """
-        try:
-            info = json.loads((root / "dataset.json").read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise SegbenchError(
-                f"{root}: not a prepared dataset (no dataset.json); make one with "
-                f"`segbench prepare`, `segbench datasets` lists what there is"
-            ) from None
-        except (OSError, ValueError) as error:
-            raise SegbenchError(f"{root / 'dataset.json'}: unreadable ({error})") from error
-        if not isinstance(info, dict) or info.get("schema_version") != SCHEMA_VERSION:
-            found = info.get("schema_version") if isinstance(info, dict) else type(info).__name__
-            raise SegbenchError(
-                f"{root / 'dataset.json'}: schema_version {found!r}, expected {SCHEMA_VERSION}; "
-                f"prepare it again with this version (`segbench prepare --force`)"
-            )
+        info = read_info(root)
         return cls(root, info, _read_rows(root / "samples.csv"))
+
+    @property
+    def folder(self) -> Path:
+        """Its folder on this machine.
+
+        Raises:
+            SegbenchError: It lies at a URL.
+        """
+        if isinstance(self.root, Path):
+            return self.root
+        raise SegbenchError(
+            f"{self.root}: this needs the dataset in a folder; copy it to this machine (URLs are "
+            f"read by `segbench evaluate`)"
+        )
 
     @property
     def name(self) -> str:
@@ -177,14 +179,51 @@ class PreparedDataset:
                     )
                 return np.asarray(image, dtype=np.uint8)
         except (OSError, ValueError, SyntaxError) as error:
-            raise SegbenchError(
-                f"{path}: unreadable ({error}); run `segbench check {self.root}`, then prepare "
-                f"the dataset again with --force"
-            ) from error
+            raise self._unreadable(path, error) from error
+
+    def _unreadable(self, path: Place, error: Exception) -> SegbenchError:
+        return SegbenchError(
+            f"{path}: unreadable ({error}); run `segbench check {self.root}`, then prepare the "
+            f"dataset again with --force"
+        )
+
+    def stamp(self, row: Row) -> str:
+        """The digest of a mask's file; "" at a URL, where the dataset's own must do."""
+        if not isinstance(self.root, Path):
+            return ""
+        path = self.root / row.mask
+        try:
+            return hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as error:
+            raise self._unreadable(path, error) from error
 
     def read(self, row: Row) -> Sample:
         """Image, mask and columns of one row."""
         return Sample(row.id, self.read_image(row), self.read_mask(row), row.fields)
+
+
+def read_info(root: Place) -> dict[str, Any]:
+    """What dataset.json of a prepared dataset says.
+
+    Raises:
+        SegbenchError: It is no prepared dataset of this format version.
+    """
+    try:
+        info = json.loads((root / "dataset.json").read_bytes().decode("utf-8"))
+    except FileNotFoundError:
+        raise SegbenchError(
+            f"{root}: not a prepared dataset (no dataset.json); make one with "
+            f"`segbench prepare`, `segbench datasets` lists what there is"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise SegbenchError(f"{root / 'dataset.json'}: unreadable ({error})") from error
+    if not isinstance(info, dict) or info.get("schema_version") != SCHEMA_VERSION:
+        found = info.get("schema_version") if isinstance(info, dict) else type(info).__name__
+        raise SegbenchError(
+            f"{root / 'dataset.json'}: schema_version {found!r}, expected {SCHEMA_VERSION}; "
+            f"prepare it again with this version (`segbench prepare --force`)"
+        )
+    return cast("dict[str, Any]", info)
 
 
 @dataclass(frozen=True)
@@ -224,14 +263,14 @@ def selection_name(split: str, fold: int | None) -> str:
     return f"fold{fold}" if split == "test" else f"fold{fold}-{split}"
 
 
-def read_rgb(path: Path, *, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+def read_rgb(path: Place, *, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
     """An image file as HxWx3 uint8 RGB; alpha is dropped.
 
     Raises:
         SegbenchError: The file is missing, damaged or has another size than expected.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path if isinstance(path, Path) else io.BytesIO(path.read_bytes())) as image:
             if size is not None and (image.height, image.width) != size:
                 raise SegbenchError(
                     f"{path}: {image.width}x{image.height}, expected {size[1]}x{size[0]}"
@@ -246,26 +285,47 @@ def data_folder(given: Path | None = None) -> Path:
     if given is not None:
         return given
     if environment := os.environ.get("SEGBENCH_DATA"):
+        if is_url(environment):
+            raise SegbenchError(
+                f"SEGBENCH_DATA={environment}: this command needs a folder on this machine; give "
+                f"one with --data (URLs are read by `segbench evaluate`)"
+            )
         return Path(environment)
     import platformdirs  # noqa: PLC0415
 
     return Path(platformdirs.user_data_dir("segbench", appauthor=False))
 
 
-def prepared_datasets(data: Path) -> list[PreparedDataset]:
+def data_place(given: str | Place | None = None) -> Place:
+    """As `data_folder`, where a URL will do as well."""
+    found = given if given is not None else os.environ.get("SEGBENCH_DATA", "")
+    return place_of(found) if found else data_folder()
+
+
+def prepared_datasets(data: Place) -> list[PreparedDataset]:
     """Every prepared dataset in a data folder, by name; folders that are none are passed over."""
-    folders = [path.parent for path in sorted(data.glob("*/dataset.json"))]
+    folders: Sequence[Place]
+    if isinstance(data, Path):
+        folders = [path.parent for path in sorted(data.glob("*/dataset.json"))]
+    else:
+        folders = [path for path in data.folders() if (path / "dataset.json").exists()]
     return [PreparedDataset.open(f) for f in folders if not f.name.startswith(".")]
 
 
-def open_prepared(name: str, *, data: Path | None = None) -> PreparedDataset:
+def open_prepared(name: str, *, data: Place | None = None) -> PreparedDataset:
     """The prepared dataset of a name.
 
     Raises:
         SegbenchError: It has not been prepared there; the message gives the command.
     """
-    root = data_folder(data) / name
+    home = data_folder() if data is None else data
+    root = home / name
     if not (root / "dataset.json").exists():
+        if isinstance(root, Remote):
+            raise SegbenchError(
+                f"{name} does not lie at {home}; expected {root / 'dataset.json'} (copy there what "
+                f"`segbench prepare {name}` makes)"
+            )
         where = f" --data {data}" if data is not None else ""
         raise SegbenchError(
             f"{name} is not prepared in {root.parent}; do it with `segbench prepare {name}{where}`"
@@ -274,7 +334,7 @@ def open_prepared(name: str, *, data: Path | None = None) -> PreparedDataset:
 
 
 def load(
-    name: str, split: str = "test", *, fold: int | None = None, data: str | Path | None = None
+    name: str, split: str = "test", *, fold: int | None = None, data: str | Place | None = None
 ) -> Samples:
     """The samples of a prepared dataset's split, read lazily.
 
@@ -287,13 +347,13 @@ def load(
     Raises:
         SegbenchError: The dataset is not prepared, or has no such split.
     """
-    dataset = open_prepared(name, data=None if data is None else Path(data))
+    dataset = open_prepared(name, data=data_place(data))
     return Samples(dataset, dataset.select(split, fold=fold))
 
 
-def _read_rows(path: Path) -> tuple[Row, ...]:
+def _read_rows(path: Place) -> tuple[Row, ...]:
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
+        with _text(path) as stream:
             reader = csv.DictReader(stream, strict=True)
             missing = [c for c in FIXED_COLUMNS if c not in (reader.fieldnames or ())]
             if missing:
@@ -303,6 +363,12 @@ def _read_rows(path: Path) -> tuple[Row, ...]:
         raise SegbenchError(f"{path}: missing; prepare the dataset again with --force") from None
     except (OSError, ValueError, TypeError, csv.Error) as error:
         raise SegbenchError(f"{path}: unreadable ({error})") from error
+
+
+def _text(path: Place) -> TextIO:
+    if isinstance(path, Path):
+        return path.open(encoding="utf-8", newline="")
+    return io.StringIO(path.read_bytes().decode("utf-8"), newline="")
 
 
 def _row(line: dict[str, str]) -> Row:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import os
 import posixpath
 import weakref
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Protocol, cast
 
@@ -39,6 +40,7 @@ from segbench.masks.decode import (
     from_array,
 )
 from segbench.masks.json_files import MAX_JSON_BYTES, parse_json
+from segbench.masks.places import Remote
 
 NOT_PREDICTIONS = frozenset(
     {".json", ".pkl", ".txt", ".md", ".log", ".yaml", ".yml", ".toml", ".csv", ".html", ".parquet"}
@@ -80,15 +82,32 @@ class Submission(Protocol):
         """
         ...
 
+    def stamp(self, identifier: str) -> str:
+        """A digest of what is stored for one sample: another one when that was changed.
+
+        Raises:
+            MaskFileError: It cannot be read.
+        """
+        ...
+
+    def part(self, identifiers: Collection[str]) -> Submission:
+        """The same for these samples alone, fit to be pickled."""
+        ...
+
 
 @dataclass(frozen=True)
 class Files:
-    """One mask file a sample, from a folder or an archive."""
+    """One mask file a sample, from a folder or an archive.
+
+    Attributes:
+        versions: Of files, by name, where the storage tells it without reading them.
+    """
 
     origin: str
     members: Mapping[str, str]
     notes: tuple[str, ...]
     read: Callable[[str], bytes] = field(repr=False)
+    versions: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
 
     @property
     def ids(self) -> frozenset[str]:
@@ -101,6 +120,17 @@ class Files:
         ending = "." + name.rpartition(".")[2].lower()
         data = self.read(name)
         return decode(data, ending, expected=None if any_size else size, threshold=threshold)
+
+    def stamp(self, identifier: str) -> str:
+        """The digest of one file's bytes, or its version; see `Submission.stamp`."""
+        name = self.members[identifier]
+        return self.versions.get(name) or hashlib.sha256(self.read(name)).hexdigest()
+
+    def part(self, identifiers: Collection[str]) -> Files:
+        """The files of some samples; see `Submission.part`."""
+        members = {key: self.members[key] for key in identifiers}
+        versions = {n: self.versions[n] for n in members.values() if n in self.versions}
+        return Files(self.origin, members, (), self.read, versions)
 
 
 @dataclass(frozen=True)
@@ -120,6 +150,15 @@ class Arrays:
         """Check and code one array; see `Submission.decode`."""
         array = np.asarray(self.arrays[identifier])
         return from_array(array, expected=None if any_size else size, threshold=threshold)
+
+    def stamp(self, identifier: str) -> str:
+        """The digest of one array; see `Submission.stamp`."""
+        array = np.asarray(self.arrays[identifier])
+        return hashlib.sha256(f"{array.dtype}{array.shape}".encode() + array.tobytes()).hexdigest()
+
+    def part(self, identifiers: Collection[str]) -> Arrays:
+        """Some of the arrays; see `Submission.part`."""
+        return Arrays({key: self.arrays[key] for key in identifiers}, self.origin)
 
 
 @dataclass(frozen=True)
@@ -168,14 +207,61 @@ class RleTable:
             painted |= mask
         return Decoded(codes, values, Kind.VALUES)
 
+    def stamp(self, identifier: str) -> str:
+        """The digest of one sample's regions; see `Submission.stamp`."""
+        return hashlib.sha256(repr(self.regions[identifier]).encode()).hexdigest()
+
+    def part(self, identifiers: Collection[str]) -> RleTable:
+        """The regions of some samples; see `Submission.part`."""
+        return RleTable(self.origin, {key: self.regions[key] for key in identifiers})
+
+
+@dataclass(frozen=True)
+class _InFolder:
+    """Reads files below a folder."""
+
+    folder: str
+
+    def __call__(self, name: str) -> bytes:
+        with open(f"{self.folder}/{name}", "rb", buffering=0) as stream:  # noqa: PTH123  many files
+            limit_bytes(name, os.fstat(stream.fileno()).st_size)
+            return stream.read()
+
+
+@dataclass(frozen=True)
+class _AtPlace:
+    """Reads files below a URL."""
+
+    place: Remote
+
+    def __call__(self, name: str) -> bytes:
+        try:
+            return (self.place / name).read_bytes()
+        except FileNotFoundError as error:
+            raise MaskFileError("file that is gone", f"{self.place / name}") from error
+
+
+@dataclass(frozen=True)
+class _InArchive:
+    """Reads files in an archive that is open here; pickled, it opens the archive there."""
+
+    archive: Archive
+    elsewhere: Remote
+
+    def __call__(self, name: str) -> bytes:
+        return self.archive.read(name)
+
+    def __reduce__(self) -> tuple[type[_AtPlace], tuple[Remote]]:
+        return _AtPlace, (self.elsewhere,)
+
 
 def open_submission(
-    path: Path, *, suffix: str = "", ending: str = "", links: bool = True
+    path: Path | Remote, *, suffix: str = "", ending: str = "", links: bool = True
 ) -> Submission:
     """Find the predictions in a folder, a .zip or .tar, or an RLE table (.json, .csv).
 
     Args:
-        path: The folder or file.
+        path: The folder or file; for a URL see `segbench.masks.places.place_of`.
         suffix: What file names carry behind the sample's id (`_pred` in `IMD003_pred.png`).
         ending: Use only files with this ending (`.png`), where a sample has several.
         links: Follow symbolic links in a folder; a stranger's may lead to the references.
@@ -184,17 +270,13 @@ def open_submission(
         SegbenchError: There is nothing to read there, or a sample has several files, or a file is
             refused.
     """
+    if isinstance(path, Remote):
+        return _from_url(path, suffix, ending)
     if path.is_dir():
         if not links:
             refuse_links(path)
-        names = _names_in(path)
-
-        def read(name: str) -> bytes:
-            with open(f"{path}/{name}", "rb", buffering=0) as stream:  # noqa: PTH123  many files
-                limit_bytes(name, os.fstat(stream.fileno()).st_size)
-                return stream.read()
-
-        return _files(str(path), names, read, suffix, ending)
+        read = _InFolder(os.path.abspath(path))  # noqa: PTH100  a string, as below
+        return _files(str(path), _names_in(path), read, suffix, ending)
     if not path.exists():
         raise SegbenchError(
             f"{path}: no such folder or file; expected predictions (a folder, .zip or .tar with "
@@ -205,9 +287,9 @@ def open_submission(
         limit_bytes(str(path), path.stat().st_size, MAX_JSON_BYTES)
         return read_table(path.read_bytes(), path.name, origin=str(path))
     if zipfile.is_zipfile(path):
-        return _from_archive(path, open_zip(path), suffix, ending)
+        return _from_archive(path, "zip", open_zip(path), suffix, ending)
     if name.endswith(ARCHIVE_ENDINGS):
-        return _from_archive(path, open_tar(path), suffix, ending)
+        return _from_archive(path, "tar", open_tar(path), suffix, ending)
     raise SegbenchError(
         f"{path}: not predictions; expected a folder, {', '.join(ARCHIVE_ENDINGS)}, or an RLE "
         f"table (.json, .csv)"
@@ -231,9 +313,35 @@ def refuse_links(folder: Path) -> None:
     problems.raise_if_any(f"{folder}: refused, and nothing was read:")
 
 
-def _from_archive(path: Path, archive: Archive, suffix: str, ending: str) -> Submission:
+def _from_url(place: Remote, suffix: str, ending: str) -> Submission:
+    name = place.name.lower()
     try:
-        submission = _files(str(path), archive.names, archive.read, suffix, ending)
+        if name.endswith((".json", ".csv")):
+            return read_table(place.read_bytes(MAX_JSON_BYTES), place.name, origin=str(place))
+        within = place
+        if name.endswith(ARCHIVE_ENDINGS) and not place.packed:
+            kind = "zip" if name.endswith(".zip") else "tar"
+            within = Remote(f"{kind}://::{place}")
+        versions = within.files()
+    except FileNotFoundError as error:
+        raise _nothing_at(place) from error
+    if not versions:
+        raise _nothing_at(place)
+    files = _files(str(place), list(versions), _AtPlace(within), suffix, ending)
+    return replace(files, versions=versions) if isinstance(files, Files) else files
+
+
+def _nothing_at(place: Remote) -> SegbenchError:
+    return SegbenchError(
+        f"{place}: no files there; expected predictions (the URL of a folder with one mask per "
+        f"sample, or of a .zip, a .tar or an RLE .json or .csv); a web server must list its folders"
+    )
+
+
+def _from_archive(path: Path, kind: str, archive: Archive, suffix: str, ending: str) -> Submission:
+    read = _InArchive(archive, Remote(f"{kind}://::{path.absolute()}"))
+    try:
+        submission = _files(str(path), archive.names, read, suffix, ending)
     except SegbenchError:
         archive.close()
         raise
@@ -252,7 +360,11 @@ def _names_in(folder: Path) -> list[str]:
 
 
 def _files(
-    origin: str, names: Sequence[str], read: Callable[[str], bytes], suffix: str, ending: str
+    origin: str,
+    names: Sequence[str],
+    read: Callable[[str], bytes],
+    suffix: str,
+    ending: str,
 ) -> Submission:
     limit_members(origin, len(names))
     names = sorted(n for n in names if not _is_junk(n))
@@ -273,7 +385,8 @@ def _files(
         )
     members = _by_id(origin, _same_folder(origin, masks), suffix)
     ignored = sorted(set(names) - set(members.values()))
-    return Files(origin, members, _about_ignored(origin, ignored, ending), read)
+    notes = _about_ignored(origin, ignored, ending)
+    return Files(origin, members, notes, read)
 
 
 def _ending(name: str) -> str:

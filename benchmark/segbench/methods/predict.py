@@ -67,7 +67,7 @@ def predict(
             pool.submit(
                 _predict_one,
                 recipe,
-                dataset.root / row.image,
+                dataset.folder / row.image,
                 made / f"{row.id}.png",
                 dataset.classes,
             )

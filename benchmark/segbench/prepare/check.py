@@ -69,7 +69,8 @@ def _check_files(dataset: PreparedDataset, problems: Problems) -> None:
             if path in named:
                 problems.add("file of two samples", f"{path}: {named[path]} and {row.id}")
             named[path] = row.id
-    there = {p.relative_to(dataset.root).as_posix() for p in dataset.root.rglob("*") if p.is_file()}
+    folder = dataset.folder
+    there = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
     there = {path for path in there if not path.startswith(f"{CACHE}/")}
     for path in sorted(there - named.keys()):
         problems.add("file that no sample names", path, hint="remove it, or prepare again")

@@ -12,7 +12,7 @@ from segbench.report.gallery import Predictions
 from segbench.report.pictures import CASING, PREDICTION, REFERENCE
 from segbench.scoring.evaluate import Evaluation
 from segbench.scoring.scores import Score
-from segbench.statistics.bootstrap import FEW_UNITS, N_RESAMPLES, SEED
+from segbench.statistics.bootstrap import FEW_UNITS, SEED, n_resamples_of
 
 TEMPLATE, STYLESHEET = "report.html.j2", "report.css"
 
@@ -54,7 +54,7 @@ def render(evaluation: Evaluation, predictions: Predictions | None) -> str:
         colours={"reference": REFERENCE, "prediction": PREDICTION, "casing": CASING},
         few=FEW_UNITS,
         interval_method={"percentile": "percentile", "bca": "BCa"}[evaluation.interval],
-        n_resamples=N_RESAMPLES,
+        n_resamples=n_resamples_of(evaluation.table.n_groups),
         seed=SEED,
         version=__version__,
     )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,10 +13,12 @@ from segbench._version import __version__
 from segbench.errors import SegbenchError
 from segbench.masks.forms import Form, Reading
 from segbench.masks.labels import IGNORE_ID, is_background
-from segbench.masks.prepared import data_folder, open_prepared
+from segbench.masks.places import Place, is_url, place_of
+from segbench.masks.prepared import data_place, open_prepared
 from segbench.masks.submission import Arrays, Submission, open_submission
 from segbench.measures import ALL, FOREGROUND, Measure, Options, grid
 from segbench.scoring.boundaries import BoundaryMeasures
+from segbench.scoring.engine import Engine, n_threads
 from segbench.scoring.scores import Score, Table, score_table
 from segbench.scoring.soft import SoftMeasures
 from segbench.scoring.tally import Policy, Progress, Tally, tally
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ArrayLike = NDArray[np.generic]
-Masks = str | Path | Mapping[str, ArrayLike] | Sequence[ArrayLike]
+Masks = str | Place | Mapping[str, ArrayLike] | Sequence[ArrayLike]
 
 SIZE = "size"
 """The subgroup by size of the object in the reference."""
@@ -138,7 +138,7 @@ def evaluate(
     dataset: str | None = None,
     split: str = "test",
     fold: int | None = None,
-    data: str | Path | None = None,
+    data: str | Place | None = None,
     references: Masks | None = None,
     class_names: Sequence[str] = (),
     by: Sequence[str] = (),
@@ -147,7 +147,8 @@ def evaluate(
     suffix: str = "",
     ending: str = "",
     interval: Method = "percentile",
-    jobs: int = os.cpu_count() or 1,
+    jobs: int | None = None,
+    engine: Engine | None = None,
     progress: Progress = lambda _done, _of: None,
 ) -> Evaluation:
     """Score predictions against a prepared dataset, a folder of references, or arrays.
@@ -159,12 +160,12 @@ def evaluate(
     0.8
 
     Args:
-        predictions: A folder, archive or RLE table; or arrays (HxW ids, 0/255, or probabilities),
-            by sample id or in the order of `references`.
+        predictions: A folder, archive or RLE table, by its path or URL; or arrays (HxW ids, 0/255,
+            or probabilities), by sample id or in the order of `references`.
         dataset: The prepared dataset; found by the ids where it is not given.
         split: The split to score.
         fold: The fold to score instead of a split.
-        data: Where prepared datasets live, if not the default place.
+        data: Where prepared datasets live, a folder or URL, if not the default place.
         references: Reference masks to score against, without a card.
         class_names: With references: names of the classes 0, 1, ...
         by: Columns of the dataset for subgroups; `size` is always there.
@@ -173,7 +174,9 @@ def evaluate(
         suffix: What the predictions' file names carry behind the id.
         ending: Only files with this ending are predictions.
         interval: `"percentile"` or `"bca"`, of the bootstrap over groups.
-        jobs: Threads.
+        jobs: Threads; None for one a core, and more where files are read from a URL.
+        engine: What counts instead of threads: `segbench.scoring.cluster.Dask`, or either with a
+            journal (`segbench.scoring.journal.Journaled`).
         progress: Told of each sample done, and of how many.
 
     Raises:
@@ -184,12 +187,14 @@ def evaluate(
     if references is not None:
         if dataset is not None:
             raise SegbenchError("give a dataset or references, not both")
-        named = Path(references) if isinstance(references, str | Path) else _by_id(references)
+        jobs = n_threads(jobs, remote=is_url(references) or is_url(predictions))
+        named = place_of(references) if isinstance(references, Place | str) else _by_id(references)
         target = reference_target(named, class_names=class_names, jobs=jobs)
         submission = _submission(predictions, suffix, ending)
     else:
         submission = _submission(predictions, suffix, ending)
-        where = data_folder(None if data is None else Path(data))
+        where = data_place(data)
+        jobs = n_threads(jobs, remote=is_url(where) or is_url(predictions))
         found = open_prepared(dataset, data=where) if dataset else find_prepared(submission, where)
         target = prepared_target(found, split=split, fold=fold)
     return score_target(
@@ -200,6 +205,7 @@ def evaluate(
         by=by,
         interval=interval,
         jobs=jobs,
+        engine=engine,
         progress=progress,
     )
 
@@ -213,6 +219,7 @@ def score_target(
     by: Sequence[str] = (),
     interval: Method = "percentile",
     jobs: int = 1,
+    engine: Engine | None = None,
     progress: Progress = lambda _done, _of: None,
 ) -> Evaluation:
     """Score a submission against the samples of a target; see `evaluate`."""
@@ -229,6 +236,7 @@ def score_target(
         progress=progress,
         boundaries=boundaries if boundaries.measures else None,
         soft=SoftMeasures.of(measures, ids, background=background),
+        engine=engine,
     )
     return reduce_counts(
         target,
@@ -361,8 +369,8 @@ def size_order(value: str) -> int:
 
 
 def _submission(predictions: Masks | Submission, suffix: str, ending: str) -> Submission:
-    if isinstance(predictions, str | Path):
-        return open_submission(Path(predictions), suffix=suffix, ending=ending)
+    if isinstance(predictions, str | Place):
+        return open_submission(place_of(predictions), suffix=suffix, ending=ending)
     if isinstance(predictions, Mapping | Sequence):
         return Arrays(_by_id(predictions))
     return predictions

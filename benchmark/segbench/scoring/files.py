@@ -11,12 +11,13 @@ from segbench._version import __version__
 from segbench.errors import SegbenchError
 from segbench.folders import place_folder
 from segbench.scoring.evaluate import Evaluation
+from segbench.scoring.journal import JOURNAL
 from segbench.scoring.scores import Score, Table
 from segbench.scoring.soft_files import PROBABILITIES, write_cells
-from segbench.statistics.bootstrap import LEVEL, N_RESAMPLES, SEED, Method
+from segbench.statistics.bootstrap import LEVEL, SEED, Method, n_resamples_of
 
 SCORES, ROWS, REPORT = "scores.json", "rows.parquet", "report.html"
-OURS = frozenset({SCORES, ROWS, REPORT, PROBABILITIES})
+OURS = frozenset({SCORES, ROWS, REPORT, PROBABILITIES, JOURNAL})
 
 
 def scores_json(evaluation: Evaluation) -> dict[str, object]:
@@ -48,7 +49,7 @@ def interval_json(table: Table, method: Method) -> dict[str, object]:
     return {
         "method": method,
         "unit": table.unit,
-        "resamples": N_RESAMPLES,
+        "resamples": n_resamples_of(table.n_groups),
         "seed": SEED,
         "level": LEVEL,
     }

@@ -20,11 +20,11 @@ from segbench.confusion import Counts
 from segbench.measures import FOREGROUND, OVER_IMAGES, Measure, values
 from segbench.scoring.soft import SoftTable
 from segbench.statistics.bootstrap import (
-    N_RESAMPLES,
     SEED,
     Method,
     Statistic,
     interval,
+    n_resamples_of,
     replicate,
 )
 
@@ -128,7 +128,7 @@ def score_table(
     signatures: Mapping[Measure, str],
     *,
     method: Method = "percentile",
-    n_resamples: int = N_RESAMPLES,
+    n_resamples: int | None = None,
     seed: int = SEED,
 ) -> tuple[Score, ...]:
     """Score a table by every measure, with bootstrap intervals over its groups.
@@ -138,7 +138,7 @@ def score_table(
         measures: What to compute.
         signatures: The full signature of each measure.
         method: Of the intervals.
-        n_resamples: Bootstrap resamples.
+        n_resamples: Bootstrap resamples; None for `n_resamples_of` the groups.
         seed: Of the resamples; the same for all measures, so that they vary together.
     """
     reduction = _Reduction.of(table, measures)
@@ -146,7 +146,8 @@ def score_table(
     low = high = np.full(len(measures), np.nan)
     if reduction.n_units > 1:
         n = reduction.n_units
-        drawn = replicate(reduction.apply, n, n_resamples=n_resamples, seed=seed)
+        resamples = n_resamples or n_resamples_of(n)
+        drawn = replicate(reduction.apply, n, n_resamples=resamples, seed=seed)
         low, high = interval(drawn, reduction.apply, n, method=method)
     with_pixels = int((table.counts.total[:, 0] > 0).sum())
     scores: list[Score] = []
@@ -221,6 +222,10 @@ def _counts(flat: Floats) -> Counts:
     return Counts(*np.split(flat, 4, axis=-1))
 
 
+_FAR_OFF = 20
+"""Standard deviations and more of where the worst tenth ends, for images that are drawn alone."""
+
+
 @dataclass(frozen=True)
 class _Tail:
     """The images' defined values of a measure, worst first, with the unit of each."""
@@ -252,7 +257,8 @@ class _Tail:
         if not n or self.infinite:
             return np.full(len(weight), np.nan)
         tenth = weight @ self.per_unit / 10
-        looked_at = min(n, n // 5 + 20)  # the tenth nearly always ends before it
+        # the tenth nearly always ends before it; of very many it ends closer to its place
+        looked_at = min(n, n // 5 + 20, n // 10 + _FAR_OFF * math.isqrt(n))
         while True:
             own = weight[:, self.units[:looked_at]]
             filled = np.cumsum(own, axis=1)

@@ -8,7 +8,7 @@ more cells as there are bins, 56 bytes each. Pooling takes 64 to 96 KiB a group 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -46,6 +46,17 @@ class SoftImage:
     values: Floats
     cells: tuple[Cells | None, ...]
     graded: bool
+
+    def record(self) -> tuple[Any, ...]:
+        """All of it as tuples of arrays and plain values."""
+        return astuple(self)
+
+    @classmethod
+    def recall(cls, record: tuple[Any, ...]) -> SoftImage:
+        """What was recorded."""
+        values, cells, graded = record
+        kept = [cell and Cells(cell[0], cell[1], Histogram(*cell[2])) for cell in cells]
+        return cls(values, tuple(kept), graded)
 
 
 @dataclass(frozen=True)

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Literal, TypeVar
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segbench._version import __version__
 from segbench.confusion import Counts, worst_counts, worst_map
 from segbench.errors import Problems, SegbenchError
 from segbench.kernels import joint_pairs, joint_pairs_of_runs
-from segbench.masks.decode import Decoded, Kind, MaskFileError, Size, Value
+from segbench.kernels.native import INTERFACE
+from segbench.masks.decode import IDENTITY, Decoded, Kind, MaskFileError, Size, Value
 from segbench.masks.digests import content_line, digest
 from segbench.masks.forms import Form, Reading, Seen, decide
 from segbench.masks.labels import IGNORE_ID
 from segbench.masks.runs import Runs, as_mask
 from segbench.masks.submission import Submission
 from segbench.scoring.boundaries import BoundaryMeasures
+from segbench.scoring.engine import Engine, Threads
+from segbench.scoring.journal import packed, unpacked
 from segbench.scoring.soft import SoftImage, SoftMeasures, SoftTable
 from segbench.scoring.target import Item, Target
-from segbench.scoring.threads import in_order
 
 Floats = NDArray[np.float64]
 Progress = Callable[[int, int], None]
@@ -114,8 +118,11 @@ def tally(
     progress: Progress,
     boundaries: BoundaryMeasures | None = None,
     soft: SoftMeasures | None = None,
+    engine: Engine | None = None,
 ) -> Tally:
     """Count every sample of a target, and measure its boundaries and probabilities.
+
+    By `jobs` threads, or by an engine.
 
     Raises:
         SegbenchError: Predictions are missing, extra, unreadable, of the wrong size or in no form
@@ -126,7 +133,8 @@ def tally(
     predicted = submission.ids
     present = [item for item in target.items if item.id in predicted]
     counting = _Counting(target, submission, policy, boundaries, soft)
-    joints, seen = _count_all(counting, present, jobs, progress, problems)
+    engine = engine or Threads(jobs)
+    joints, seen = _count_all(counting, present, engine, progress, problems)
     try:
         reading = decide(seen, target.classes, asked=policy.form)
     except SegbenchError as error:
@@ -158,7 +166,7 @@ def tally(
     surface: Mapping[str, Floats] = {}
     if boundaries is not None:
         raw = np.full((len(target.items), len(boundaries.measures), n_classes), np.nan)
-        for i, values in _surfaces(counting, joints, reading, jobs):
+        for i, values in _surfaces(counting, joints, reading, engine):
             raw[i] = values
         surface = boundaries.settled(
             raw,
@@ -279,6 +287,44 @@ class _Counting:
             item.id, item.size, any_size=any_size, threshold=self.policy.threshold
         )
 
+    def part(self, items: Sequence[Item]) -> _Counting:
+        ids = [item.id for item in items]
+        target = replace(self.target, items=(), notes=())
+        return replace(self, target=target, submission=self.submission.part(ids))
+
+    @property
+    def signature(self) -> str:
+        """Of everything but the samples; see `Lasting`."""
+        names = [f.name for f in fields(_Joint)]
+        target = replace(self.target, items=(), notes=())
+        with_ = [getattr(self, f.name) for f in fields(self)[2:]]  # not target and submission
+        what = (__version__, INTERFACE, names, target, with_)
+        return hashlib.sha256(repr(what).encode()).hexdigest()
+
+    def key(self, item: Item) -> str:
+        return item.id
+
+    def stamp(self, item: Item) -> str:
+        return f"{self.submission.stamp(item.id)} {item.stamp()}"
+
+    def record(self, result: _Joint) -> object:
+        """A joint as JSON; the identity, which nearly all have, is not written out."""
+        plain = {f.name: getattr(result, f.name) for f in fields(result)}
+        if result.values == IDENTITY:
+            plain["values"] = None
+        if result.soft is not None:
+            plain["soft"] = result.soft.record()
+        return {name: packed(value) for name, value in plain.items()}
+
+    def recall(self, record: object) -> _Joint:
+        packed_ = cast("dict[str, object]", record)
+        found: dict[str, Any] = {name: unpacked(value) for name, value in packed_.items()}
+        found["kind"] = Kind(found["kind"])
+        found["values"] = found["values"] or IDENTITY
+        if found["soft"] is not None:
+            found["soft"] = SoftImage.recall(found["soft"])
+        return _Joint(**found)
+
     def _reading_of(self, joint: _Joint, identifier: str) -> Reading | None:
         """How this file would be read alone; nearly always that is how all are read."""
         own = Seen()
@@ -310,11 +356,15 @@ class _Counting:
 
 
 def _count_all(
-    counting: _Counting, present: list[Item], jobs: int, progress: Progress, problems: Problems
+    counting: _Counting,
+    present: list[Item],
+    engine: Engine,
+    progress: Progress,
+    problems: Problems,
 ) -> tuple[dict[str, _Joint], Seen]:
     seen = Seen()
     joints: dict[str, _Joint] = {}
-    counted = in_order(counting, present, jobs=jobs, expected=MaskFileError)
+    counted = engine.run(counting, present, expected=MaskFileError)
     for done, (item, joint) in enumerate(counted, 1):
         if isinstance(joint, _Joint):
             joints[item.id] = joint
@@ -326,7 +376,7 @@ def _count_all(
 
 
 def _surfaces(
-    counting: _Counting, joints: Mapping[str, _Joint], reading: Reading, jobs: int
+    counting: _Counting, joints: Mapping[str, _Joint], reading: Reading, engine: Engine
 ) -> Iterator[tuple[int, Floats]]:
     """Each sample's index and raw values; those measured under another form are measured again."""
     redone: list[tuple[int, Item, _Joint]] = []
@@ -339,14 +389,26 @@ def _surfaces(
         else:
             redone.append((i, item, joint))
 
-    def again(work: tuple[int, Item, _Joint]) -> Floats:
-        _, item, joint = work
-        return counting.again(item, joint, reading)
-
-    for (i, _, _), values in in_order(again, redone, jobs=jobs, expected=MaskFileError):
+    again = _Again(counting, reading)
+    for (i, _, _), values in engine.run(again, redone, expected=MaskFileError):
         if isinstance(values, Exception):
             raise values
         yield i, values
+
+
+@dataclass(frozen=True)
+class _Again:
+    """Measures the shapes of a sample whose own form was not that of all."""
+
+    counting: _Counting
+    reading: Reading
+
+    def __call__(self, work: tuple[int, Item, _Joint]) -> Floats:
+        _, item, joint = work
+        return self.counting.again(item, joint, self.reading)
+
+    def part(self, work: Sequence[tuple[int, Item, _Joint]]) -> _Again:
+        return replace(self, counting=self.counting.part([item for _, item, _ in work]))
 
 
 def resize_nearest(array: NDArray[Number], size: Size) -> NDArray[Number]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -16,7 +18,14 @@ from segbench.errors import Problems, SegbenchError
 from segbench.masks.cache import MaskReader, mask_reader
 from segbench.masks.decode import Kind, MaskFileError
 from segbench.masks.labels import IGNORE_ID, LabelClass
-from segbench.masks.prepared import PreparedDataset, Row, prepared_datasets, selection_name
+from segbench.masks.places import Place, absolute
+from segbench.masks.prepared import (
+    PreparedDataset,
+    Row,
+    prepared_datasets,
+    read_info,
+    selection_name,
+)
 from segbench.masks.runs import Runs
 from segbench.masks.submission import Arrays, Files, Submission, open_submission
 
@@ -57,6 +66,10 @@ class Item(Protocol):
         """Its reference as runs, where they are at hand: they are faster to count."""
         ...
 
+    def stamp(self) -> str:
+        """A digest of its reference."""
+        ...
+
     @property
     def read_image(self) -> Callable[[], Mask] | None:
         """Gives its image, HxWx3 uint8 RGB; None where there is none."""
@@ -76,6 +89,11 @@ class BareItem:
 
     def runs(self) -> None:
         """There are none."""
+
+    def stamp(self) -> str:
+        """The digest of its reference's pixels."""
+        mask = self.read()
+        return hashlib.sha256(f"{mask.shape}".encode() + mask.tobytes()).hexdigest()
 
 
 class PreparedItem:
@@ -120,9 +138,49 @@ class PreparedItem:
         """Its reference mask as runs."""
         return self._read_mask.runs(self._i)
 
+    def stamp(self) -> str:
+        """The digest of its mask's file."""
+        return self._read_mask.dataset.stamp(self._row)
+
     def read_image(self) -> Mask:
         """Its image."""
         return self._read_image(self._row)
+
+    def __reduce__(self) -> tuple[type[BareItem], tuple[object, ...]]:
+        """Elsewhere it is a bare item, which reads its mask from the dataset's folder."""
+        dataset, row = self._read_mask.dataset, replace(self._row, fields={})
+        content = str(dataset.info.get("content_digest", ""))
+        there = _MaskElsewhere(absolute(dataset.root), content, row)
+        return BareItem, (row.id, row.group, {}, row.size, there)
+
+
+@dataclass(frozen=True, slots=True)
+class _MaskElsewhere:
+    """Reads a mask where a dataset is only a folder's name, and makes sure that it is the same."""
+
+    root: Place
+    content: str
+    row: Row
+
+    def __call__(self) -> Mask:
+        return _same_dataset(self.root, self.content).read_mask(self.row)
+
+
+@lru_cache(maxsize=8)
+def _same_dataset(root: Place, content: str) -> PreparedDataset:
+    """A dataset without its rows.
+
+    Raises:
+        SegbenchError: It is not the one that the digest is of.
+    """
+    info = read_info(root)
+    if info.get("content_digest", "") != content:
+        raise SegbenchError(
+            f"{root}: on {platform.node()} another dataset lies there, or another version of it "
+            f"(content digest {str(info.get('content_digest'))[:12]}, expected {content[:12]}); "
+            f"every worker needs the same prepared dataset under the same path or URL"
+        )
+    return PreparedDataset(root, info, ())
 
 
 @dataclass(frozen=True)
@@ -184,7 +242,7 @@ def prepared_target(dataset: PreparedDataset, *, split: str, fold: int | None) -
     )
 
 
-def find_prepared(submission: Submission, data: Path) -> PreparedDataset:
+def find_prepared(submission: Submission, data: Place) -> PreparedDataset:
     """The prepared dataset whose ids the predictions carry.
 
     Raises:
@@ -213,7 +271,7 @@ def find_prepared(submission: Submission, data: Path) -> PreparedDataset:
 
 
 def reference_target(
-    references: Path | Mapping[str, NDArray[np.generic]],
+    references: Place | Mapping[str, NDArray[np.generic]],
     *,
     class_names: Sequence[str] = (),
     suffix: str = "",
@@ -232,9 +290,10 @@ def reference_target(
     Raises:
         SegbenchError: A reference is unreadable or coded in colours or probabilities.
     """
-    if isinstance(references, Path):
+    if isinstance(references, Place):
         source: Submission = open_submission(references, suffix=suffix)
-        name = references.resolve().name.partition(".")[0]
+        resolved = references.resolve() if isinstance(references, Path) else references
+        name = resolved.name.partition(".")[0]
         if not isinstance(source, Files):
             raise SegbenchError(f"{references}: expected reference masks, one file a sample")
     else:
@@ -262,23 +321,35 @@ def reference_target(
     binary = 255 in values and values <= {0, 255}  # noqa: PLR2004
     classes, notes = _classes(values, class_names, binary=binary)
 
-    def read(identifier: str) -> Mask:
-        decoded = source.decode(identifier, sizes[identifier], any_size=False, threshold=0.5)
-        if binary:
-            return (decoded.codes == IGNORE_ID).astype(np.uint8)
-        return decoded.codes
-
     items = tuple(
         BareItem(
             id=identifier,
             group=identifier,
             columns={"width": sizes[identifier][1], "height": sizes[identifier][0]},
             size=sizes[identifier],
-            read=partial(read, identifier),
+            read=_Reference(source, identifier, sizes[identifier], binary),
         )
         for identifier in ids
     )
     return Target(name, "0", "all", None, "", classes, items, notes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reference:
+    """Reads one of the bare references."""
+
+    source: Submission
+    identifier: str
+    size: tuple[int, int]
+    binary: bool
+
+    def __call__(self) -> Mask:
+        decoded = self.source.decode(self.identifier, self.size, any_size=False, threshold=0.5)
+        return (decoded.codes == IGNORE_ID).astype(np.uint8) if self.binary else decoded.codes
+
+    def __reduce__(self) -> tuple[type[_Reference], tuple[object, ...]]:
+        alone = self.source.part([self.identifier])
+        return _Reference, (alone, self.identifier, self.size, self.binary)
 
 
 def _classes(

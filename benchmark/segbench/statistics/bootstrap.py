@@ -25,6 +25,9 @@ Statistic = Callable[[Floats], Floats]
 """From weights (b, units) to values (b, M)."""
 
 N_RESAMPLES = 10_000
+FEWEST_RESAMPLES = 1000
+MANY_DRAWS = 200_000_000
+"""Above 20,000 units resamples are fewer, so that they draw no more than this, down to a tenth."""
 SEED = 0
 LEVEL = 0.95
 FEW_UNITS = 20
@@ -44,6 +47,16 @@ def check_method(method: str) -> None:
     """
     if method not in get_args(Method):
         raise SegbenchError(f"interval {method!r}; expected {' or '.join(get_args(Method))}")
+
+
+def n_resamples_of(n_units: int) -> int:
+    """How many resamples an interval over so many units is made of.
+
+    Ten thousand of a million units would take ten times as long as to count the images. The ends
+    of a percentile interval of 1000 resamples are off by some hundredths of its width, which at
+    that many units is itself small.
+    """
+    return min(N_RESAMPLES, max(FEWEST_RESAMPLES, MANY_DRAWS // max(1, n_units)))
 
 
 def weights(n_units: int, *, n_resamples: int = N_RESAMPLES, seed: int = SEED) -> Iterator[Floats]:

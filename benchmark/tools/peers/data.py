@@ -62,7 +62,7 @@ def binary_pairs(work: Path, archive: Path | None) -> Pairs:
         masks = [np.asarray(Image.fromarray(m).resize(BINARY_SIZE[::-1], 0)) for m in masks]
         words = f"{len(masks)} masks of synthetic-lesions, resized to 768x560"
     predictions = [np.uint8(ndimage.binary_dilation(np.roll(m, 5, 0), iterations=4)) for m in masks]
-    return _written(work / "binary", words, masks, [p.astype(np.uint8) for p in predictions], 2)
+    return written(work / "binary", words, masks, [p.astype(np.uint8) for p in predictions], 2)
 
 
 def street_pairs(work: Path) -> Pairs:
@@ -76,12 +76,13 @@ def street_pairs(work: Path) -> Pairs:
         masks.append(large.argmax(axis=0).astype(np.uint8))
     words = f"{len(masks)} drawn maps of {N_STREET_CLASSES} classes, 2048x1024"
     shifted = [np.roll(mask, (7, 4), (0, 1)) for mask in masks]
-    return _written(work / "street", words, masks, shifted, N_STREET_CLASSES)
+    return written(work / "street", words, masks, shifted, N_STREET_CLASSES)
 
 
-def _written(
+def written(
     root: Path, words: str, references: list[Mask], predictions: list[Mask], n_classes: int
 ) -> Pairs:
+    """Pairs of masks, written as all tools read them."""
     shutil.rmtree(root, ignore_errors=True)
     classes = [LabelClass(id=i, name=f"class{i}", color=(i, i, i)) for i in range(n_classes)]
     write_prepared(root / "data" / "pairs", references, classes)

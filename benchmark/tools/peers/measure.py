@@ -6,7 +6,6 @@ python measure.py WORK REPORT [PH2 ARCHIVE]      needs an environment with all o
 from __future__ import annotations
 
 import datetime as dt
-import os
 import sys
 import time
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import numpy as np
 from clock import command_seconds, peak_bytes, seconds
 from contenders import count_arrays, from_files, pipeline, surfaces
 from data import Pairs, binary_pairs, repeated, street_pairs
+from machine import machine
 from scipy import ndimage
 
 from segbench import surface
@@ -52,7 +52,8 @@ Machine: {machine}.
 | --- | --- | --- | --- |
 {rows}
 
-Other machines give other milliseconds; only the ratios travel.
+Other machines give other milliseconds; only the ratios travel. How time and memory grow to a
+million pairs stands in [scale.md](scale.md).
 
 ## What was measured
 
@@ -258,18 +259,6 @@ def page(rows: list[Row], tables: list[str], binary: Pairs, street: Pairs) -> st
         rows="\n".join(lines),
         tables="\n\n".join(tables),
     )
-
-
-def machine() -> str:
-    """The processor in words."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next(line.split(":", 1)[1].strip() for line in lines if "model name" in line)
-    except (OSError, StopIteration):
-        model = "unknown processor"
-    load = os.getloadavg()[2]  # of the last quarter of an hour
-    busy = f"busy with other work too (load average {load:.1f})" if load > 1.5 else "else idle"  # noqa: PLR2004
-    return f"{model}, {os.cpu_count()} cores, {busy}"
 
 
 if __name__ == "__main__":

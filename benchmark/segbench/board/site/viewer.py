@@ -153,7 +153,8 @@ def _with_other(viewer: Viewer, name: str, path: Path) -> Viewer:
         )
     split, fold = selection_of(viewer.board)
     dataset = viewer.dataset
-    result = evaluate(path, dataset=dataset.name, split=split, fold=fold, data=dataset.root.parent)
+    data = dataset.folder.parent
+    result = evaluate(path, dataset=dataset.name, split=split, fold=fold, data=data)
     read = masks_of(result, path)
     return replace(
         viewer,
