@@ -24,11 +24,13 @@ from segbench.soft import (
     BINS,
     auroc,
     average_precision,
-    binned,
+    bin_of,
     brier,
     calibration_error,
     cells,
     distinct,
+    equal_mass,
+    equal_width,
     negative_log_likelihood,
 )
 
@@ -44,8 +46,8 @@ def values_of(p, y, *, bins=BINS, clip=1e-7) -> dict[str, float]:
         "auroc": auroc(counts),
         "brier": brier(values, counts),
         "nll": negative_log_likelihood(values, counts, clip=clip),
-        "width": calibration_error(binned(values, counts, bins=bins, binning="width")),
-        "mass": calibration_error(binned(values, counts, bins=bins, binning="mass")),
+        "width": calibration_error(equal_width(bin_of(values, bins), counts, bins=bins)),
+        "mass": calibration_error(equal_mass(counts, bins=bins)),
     }
 
 
