@@ -29,7 +29,8 @@ _BLOCK = 2**18
 
 HOW = (
     "save the probabilities before any threshold, as floats in [0, 1] (.npy, .npz or .tif; "
-    "`segbench predict --probabilities` writes them), or leave out --soft"
+    "`segbench predict --probabilities` writes them) or as grey pictures with --form "
+    "probabilities, or leave out --soft"
 )
 
 
