@@ -72,6 +72,20 @@ class EmptyDistanceFlag(StrEnum):
     INF = "inf"
 
 
+class SkeletonFlag(StrEnum):
+    """What `--skeleton` may say."""
+
+    ZHANG = "zhang"
+    LEE = "lee"
+
+
+class ConnectivityFlag(StrEnum):
+    """What `--connectivity` may say."""
+
+    FOUR = "4"
+    EIGHT = "8"
+
+
 class BoundaryFlag(StrEnum):
     """What `--boundary` may say."""
 
@@ -267,6 +281,26 @@ def evaluate(
             rich_help_panel=MEASURES,
         ),
     ] = 0.02,
+    topology: Annotated[
+        bool,
+        typer.Option(
+            "--topology/--no-topology",
+            help="Measure topology too: centreline Dice, components, holes.",
+            rich_help_panel=MEASURES,
+        ),
+    ] = False,
+    skeleton: Annotated[
+        SkeletonFlag,
+        typer.Option("--skeleton", help="How cldice finds a centreline.", rich_help_panel=MEASURES),
+    ] = SkeletonFlag.ZHANG,
+    connectivity: Annotated[
+        ConnectivityFlag,
+        typer.Option(
+            "--connectivity",
+            help="Neighbours of a foreground pixel, for components and holes.",
+            rich_help_panel=MEASURES,
+        ),
+    ] = ConnectivityFlag.EIGHT,
     iou_threshold: Annotated[
         float,
         typer.Option(
@@ -376,6 +410,9 @@ def evaluate(
         spacing_mm=spacing_of(spacing_mm),
         tolerance=tolerance,
         dilation_ratio=dilation_ratio,
+        topology=topology,
+        skeleton=skeleton.value,
+        connectivity=8 if connectivity is ConnectivityFlag.EIGHT else 4,
         soft=soft or reliability is not None,
         bins=bins,
         binning=binning.value,

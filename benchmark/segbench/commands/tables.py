@@ -123,8 +123,8 @@ def _kind(definition: Definition) -> str:
     """Where a line is drawn between measures."""
     if definition.of_probabilities:
         return "probabilities"
-    if definition.of_boundaries:
-        return "boundaries"
+    if definition.of_shape:
+        return "boundaries" if definition.of_boundaries else "topology"
     return "counts" if definition.higher_is_better else "failures"
 
 

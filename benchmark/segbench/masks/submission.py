@@ -123,7 +123,7 @@ class Arrays:
 
 
 @dataclass(frozen=True)
-class Runs:
+class RleTable:
     """Masks as run lengths: for each sample (class value, runs to mask) in any order."""
 
     origin: str
@@ -372,7 +372,7 @@ def _coco(text: str, origin: str) -> Submission:
         regions.setdefault(str(item["image_id"]), []).append(region)
     if not regions:
         raise ValueError("no masks in it")
-    return Runs(f"{origin} (COCO RLE)", regions)
+    return RleTable(f"{origin} (COCO RLE)", regions)
 
 
 def _integer(value: object) -> int:
@@ -413,4 +413,4 @@ def _kaggle(text: str, origin: str) -> Submission:
         of_sample.append((value, None, "" if runs.lower() in {"nan", "-1", "1 0"} else runs))
     if not regions:
         raise ValueError("no rows in it")
-    return Runs(f"{origin} (Kaggle RLE)", regions)
+    return RleTable(f"{origin} (Kaggle RLE)", regions)

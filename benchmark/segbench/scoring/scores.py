@@ -110,7 +110,7 @@ class Table:
 
     def per_image(self, measure: Measure) -> Floats:
         """A measure's value of each image (n,), with the worst value where it is missing."""
-        if measure.definition.of_boundaries:
+        if measure.definition.of_shape:
             return self.surface[measure.key][:, self.class_names.index(measure.label)]
         if measure.definition.of_probabilities:
             return self.of_soft.values[measure.key][:, self.class_names.index(measure.label)]

@@ -309,7 +309,7 @@ def _table(
         raise SegbenchError(f"{path}: samples are missing for some classes only; {_AGAIN}")
     absent = missing[:, 0].astype(bool)
     measured = {row.measure for row in head.scores}
-    boundaries = {key for key in measured if _of_boundary(key)}
+    shapes = {key for key in measured if _of_shape(key)}
     columns = {
         name: tuple(_label(value) for value in rows[name].to_pylist()[:: len(names)])
         for name in rows.column_names
@@ -323,7 +323,7 @@ def _table(
             _map_counts(counts, absent),
             absent,
             np.array(columns.get("group", ids)),
-            {key: _in_rows(path, rows, key, len(names)) for key in sorted(boundaries)},
+            {key: _in_rows(path, rows, key, len(names)) for key in sorted(shapes)},
             _soft(path, rows, head, counts),
         ),
         columns,
@@ -346,10 +346,10 @@ def _longest(texts: pa.Array) -> int:
     return pc.call_function("min_max", [lengths]).as_py()["max"] or 0
 
 
-def _of_boundary(key: str) -> bool:
-    """Whether a measure that we know is of boundaries."""
+def _of_shape(key: str) -> bool:
+    """Whether a measure that we know is of shapes."""
     try:
-        return definition_of(key).of_boundaries
+        return definition_of(key).of_shape
     except SegbenchError:
         return False
 
