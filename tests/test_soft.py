@@ -24,11 +24,13 @@ from segbench.soft import (
     BINS,
     auroc,
     average_precision,
-    binned,
+    bin_of,
     brier,
     calibration_error,
     cells,
     distinct,
+    equal_mass,
+    equal_width,
     negative_log_likelihood,
 )
 
@@ -44,8 +46,8 @@ def values_of(p, y, *, bins=BINS, clip=1e-7) -> dict[str, float]:
         "auroc": auroc(counts),
         "brier": brier(values, counts),
         "nll": negative_log_likelihood(values, counts, clip=clip),
-        "width": calibration_error(binned(values, counts, bins=bins, binning="width")),
-        "mass": calibration_error(binned(values, counts, bins=bins, binning="mass")),
+        "width": calibration_error(equal_width(bin_of(values, bins), counts, bins=bins)),
+        "mass": calibration_error(equal_mass(counts, bins=bins)),
     }
 
 
@@ -593,6 +595,64 @@ def test_the_folder_and_the_tables_have_them(tmp_path, drawn, segbench):
     shown = segbench("measures", "nll")
     assert "[clip, 1 - clip]" in shown.out
     assert "nll|class:lesion|over:images|clip:1e-07|empty:nan|..." in shown.out
+
+
+@pytest.mark.parametrize(("ending", "top"), [(".png", 255), (".png", 65535), (".tif", 65535)])
+def test_grey_pictures_are_probabilities_where_that_is_said(tmp_path, drawn, segbench, ending, top):
+    command, maps, truth = drawn
+    kind = np.uint8 if top == 255 else np.uint16
+    levels = {name: (p * top).round().astype(kind) for name, p in maps.items()}
+    place = save(tmp_path / "grey", levels, ending)
+    ran = segbench("evaluate", "--predictions", place, *command)
+    assert ran.code == 1
+    assert "--form probabilities" in ran.err
+    ran = segbench(
+        "evaluate",
+        "--predictions",
+        place,
+        *command,
+        "--form",
+        "probabilities",
+        "--json",
+        "--out",
+        tmp_path / "out",
+    )
+    assert ran.code == 0, ran.err
+    by_name = {
+        (s["measure"], s["class"], s["over"]): s["value"] for s in json.loads(ran.out)["scores"]
+    }
+    expected = values_of(*together({i: v / top for i, v in levels.items()}, truth))
+    assert by_name["brier", "lesion", "dataset"] == pytest.approx(expected["brier"], abs=1e-12)
+    cut = evaluated({i: v / top for i, v in levels.items()}, truth).score("dice").value
+    assert by_name["dice", "lesion", "images"] == cut
+
+
+def test_class_ids_are_not_taken_for_faint_probabilities(tmp_path, drawn, segbench):
+    command, maps, _ = drawn
+    place = save(
+        tmp_path / "ids", {name: (p > 0.5).astype(np.uint8) for name, p in maps.items()}, ".png"
+    )
+    ran = segbench("evaluate", "--predictions", place, *command, "--form", "probabilities")
+    assert ran.code == 1
+    assert "grey levels 0 and 1 of 255" in ran.err
+    palette = Image.new("P", (3, 3))
+    folder = tmp_path / "palette"
+    folder.mkdir()
+    palette.save(folder / "i00.png")
+    ran = segbench(
+        "evaluate",
+        "--predictions",
+        folder,
+        *command,
+        "--form",
+        "probabilities",
+        "--missing",
+        "worst",
+        "--resize",
+        "nearest",
+    )
+    assert ran.code == 1
+    assert "pixel format P" in ran.err
 
 
 def test_hard_masks_are_refused_with_what_to_do(tmp_path, drawn, segbench):

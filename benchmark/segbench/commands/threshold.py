@@ -22,6 +22,12 @@ class OverFlag(StrEnum):
     DATASET = "dataset"
 
 
+class ProbabilitiesFlag(StrEnum):
+    """What `--form` may say here."""
+
+    PROBABILITIES = "probabilities"
+
+
 def threshold(
     predictions: Annotated[
         Path, typer.Option("--predictions", help="Probability maps of the validation split.")
@@ -45,6 +51,10 @@ def threshold(
         Path | None, typer.Option("--out", help="Write it there, for evaluate --threshold.")
     ] = None,
     data: Data = None,
+    form: Annotated[
+        ProbabilitiesFlag | None,
+        typer.Option("--form", help="probabilities: read grey pictures as such (white is 1)."),
+    ] = None,
     suffix: Annotated[
         str, typer.Option("--suffix", help="What file names carry behind the id, as _pred.")
     ] = "",
@@ -56,8 +66,10 @@ def threshold(
 ) -> None:
     """Choose the threshold of foreground probabilities on the validation split."""
     from segbench.commands.console import progress_bar, say, say_json  # noqa: PLC0415
+    from segbench.masks.forms import FORM_FLAGS  # noqa: PLC0415
     from segbench.masks.prepared import data_folder, open_prepared  # noqa: PLC0415
     from segbench.masks.submission import open_submission  # noqa: PLC0415
+    from segbench.scoring.tally import Policy  # noqa: PLC0415
     from segbench.scoring.target import find_prepared, prepared_target  # noqa: PLC0415
     from segbench.scoring.threshold import choose, read_chosen, write_chosen  # noqa: PLC0415
 
@@ -74,6 +86,7 @@ def threshold(
             key=measure,
             over=over.value,
             steps=steps,
+            policy=Policy(form=FORM_FLAGS[form] if form else None),
             jobs=n_jobs(jobs),
             progress=lambda done, of: update("reading", done, of),
         )

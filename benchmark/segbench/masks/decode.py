@@ -291,7 +291,8 @@ def _few(count: int) -> None:
         raise MaskFileError(
             "not a mask",
             f"{count} distinct values in one file",
-            hint="a picture, an antialiased or a lossy copy? expected class ids or 0/255",
+            hint="a picture, an antialiased or a lossy copy? expected class ids or 0/255 (for "
+            "probabilities as grey levels say --form probabilities)",
         )
 
 

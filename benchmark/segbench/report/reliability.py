@@ -38,8 +38,6 @@ ENDINGS = (".svg", ".png")
 MAX_PANELS = 9
 """Classes that are drawn, the first ones; the data hold all."""
 
-_BLOCK = 256
-
 
 @dataclass(frozen=True, slots=True)
 class Bin:
@@ -88,7 +86,7 @@ def reliability(evaluation: Evaluation) -> tuple[Reliability, ...]:
         if error.measure.key != "ece" or error.measure.over != "dataset":
             continue
         binned = _Binned.of(evaluation.table, error.measure)
-        low = high = np.full(binned.n_bins, np.nan)
+        low = high = np.full(error.measure.bins or soft.BINS, np.nan)
         n = evaluation.table.n_groups
         if n > 1:
             drawn = replicate(binned.shares, n)
@@ -100,30 +98,31 @@ def reliability(evaluation: Evaluation) -> tuple[Reliability, ...]:
 
 @dataclass(frozen=True)
 class _Binned:
-    """The bins of the groups; of equal mass they are formed again for every resample."""
+    """The bins (groups, M) of the groups; those of equal mass are so for all images together."""
 
-    counts: Histogram  # (groups, bins), or (groups, levels) for bins of equal mass
-    n_bins: int
-    by_mass: bool
+    counts: Histogram
 
     @classmethod
     def of(cls, table: Table, measure: Measure) -> _Binned:
         _, unit = np.unique(table.groups, return_inverse=True)
-        by_mass = measure.binning == "mass"
-        counts_of = table.of_soft.levels if by_mass else table.of_soft.binned
-        counts = counts_of(table.class_names.index(measure.label), unit, table.n_groups)
-        return cls(counts, measure.bins or soft.BINS, by_mass)
+        column, n = table.class_names.index(measure.label), table.n_groups
+        if measure.binning == "width":
+            return cls(table.of_soft.binned(column, unit, n))
+        levels = table.of_soft.levels(column, unit, n)
+        which = soft.mass_bin_of(levels.pixels.sum(axis=0), measure.bins or soft.BINS)
+        members = np.eye(measure.bins or soft.BINS)[which]  # (levels, M): 1 where it is of the bin
+        parts = (levels.negatives, levels.positives, levels.mass)
+        return cls(Histogram(*(part @ members for part in parts)))
 
     def sums(self, weight: Floats) -> Histogram:
         """Bins (b, M) of weights (b, groups)."""
         parts = (self.counts.negatives, self.counts.positives, self.counts.mass)
-        summed = Histogram(*(weight @ part for part in parts))
-        return soft.equal_mass(summed, bins=self.n_bins) if self.by_mass else summed
+        return Histogram(*(weight @ part for part in parts))
 
     def shares(self, weight: Floats) -> Floats:
-        """The share of the class in each bin (b, M), a few resamples at a time."""
-        blocks = (self.sums(weight[i : i + _BLOCK]) for i in range(0, len(weight), _BLOCK))
-        return np.concatenate([_divided(block.positives, block.pixels) for block in blocks])
+        """The share of the class in each bin (b, M)."""
+        found = self.sums(weight)
+        return _divided(found.positives, found.pixels)
 
 
 def _divided(numerator: Floats, denominator: Floats) -> Floats:
@@ -273,6 +272,7 @@ def _draw_pixels(ax: Axes, diagram: Reliability) -> None:
     ax.yaxis.set_major_formatter(lambda share, _: f"{share:.3%}".rstrip("0%").rstrip(".") + " %")
     ax.tick_params(axis="y", which="minor", length=0)
     ax.set_ylabel("pixels")
+    ax.tick_params(axis="x", labelbottom=True)
     ax.set_xlabel("mean probability of the pixels of a bin")
     ax.grid(axis="y", color=charts.RULE, linewidth=0.6)
     ax.set_axisbelow(True)

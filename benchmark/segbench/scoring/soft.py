@@ -29,7 +29,8 @@ _BLOCK = 2**18
 
 HOW = (
     "save the probabilities before any threshold, as floats in [0, 1] (.npy, .npz or .tif; "
-    "`segbench predict --probabilities` writes them), or leave out --soft"
+    "`segbench predict --probabilities` writes them) or as grey pictures with --form "
+    "probabilities, or leave out --soft"
 )
 
 
@@ -281,12 +282,11 @@ class SoftMeasures:
                 own = probabilities[column][valid]
             distinct, counts = soft.distinct(own, truth == class_id)
             graded |= bool(((distinct > 0) & (distinct < 1)).any())
-            cells[column] = soft.cells(distinct, counts, bins=self.bins)
-            values[:, column] = [self._value(m, distinct, counts) for m in self.measures]
+            cells[column] = own_cells = soft.cells(distinct, counts, bins=self.bins)
+            values[:, column] = [self._value(m, distinct, counts, own_cells) for m in self.measures]
         return SoftImage(values, tuple(cells), graded)
 
-    @staticmethod
-    def _value(measure: Measure, values: Floats, counts: Histogram) -> float:
+    def _value(self, measure: Measure, values: Floats, counts: Histogram, cells: Cells) -> float:
         match measure.key:
             case "ap":
                 found = soft.average_precision(counts)
@@ -298,9 +298,11 @@ class SoftMeasures:
                 clip = measure.clip or soft.CLIP
                 found = soft.negative_log_likelihood(values, counts, clip=clip)
             case _:
-                bins, binning = measure.bins or soft.BINS, measure.binning or "width"
-                bins_of = soft.binned(values, counts, bins=bins, binning=binning)
-                found = soft.calibration_error(bins_of)
+                if measure.binning == "mass":
+                    bins = soft.equal_mass(counts, bins=self.bins)
+                else:  # bins are unions of cells, of which there are few
+                    bins = soft.equal_width(cells.bin, cells.counts, bins=self.bins)
+                found = soft.calibration_error(bins)
         return float(found)
 
     def table(

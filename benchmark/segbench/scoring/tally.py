@@ -18,6 +18,7 @@ from segbench.kernels.native import INTERFACE
 from segbench.masks.decode import IDENTITY, Decoded, Kind, MaskFileError, Size, Value
 from segbench.masks.digests import content_line, digest
 from segbench.masks.forms import Form, Reading, Seen, decide
+from segbench.masks.grey import read_as
 from segbench.masks.labels import IGNORE_ID
 from segbench.masks.runs import Runs, as_mask
 from segbench.masks.submission import Submission
@@ -128,6 +129,7 @@ def tally(
         SegbenchError: Predictions are missing, extra, unreadable, of the wrong size or in no form
             that is known; one error lists all of it.
     """
+    submission = read_as(submission, policy.form)
     problems = Problems()
     _check_ids(target, submission, policy, problems)
     predicted = submission.ids
@@ -428,6 +430,7 @@ def label_maps(
 
     It returns HxW uint8, or None for a sample without a prediction.
     """
+    submission = read_as(submission, policy.form)
     sizes = {item.id: item.size for item in target.items}
     predicted = submission.ids
 

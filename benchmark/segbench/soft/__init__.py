@@ -16,11 +16,11 @@ from segbench.soft.measures import (
     auroc,
     auroc_pairs,
     average_precision,
-    binned,
     brier,
     calibration_error,
     equal_mass,
     equal_width,
+    mass_bin_of,
     negative_log_likelihood,
 )
 
@@ -35,7 +35,6 @@ __all__ = [
     "auroc_pairs",
     "average_precision",
     "bin_of",
-    "binned",
     "brier",
     "calibration_error",
     "cells",
@@ -43,5 +42,6 @@ __all__ = [
     "equal_mass",
     "equal_width",
     "level_of",
+    "mass_bin_of",
     "negative_log_likelihood",
 ]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench.soft.histogram import Binning, Floats, Histogram, bin_of
+from segbench.soft.histogram import Floats, Histogram
 
 BINS = 15
 CLIP = 1e-7
@@ -86,13 +86,6 @@ def calibration_error(bins: Histogram) -> Floats:
     return _ratio(gaps, bins.pixels.sum(axis=-1))
 
 
-def binned(values: Floats, counts: Histogram, *, bins: int, binning: Binning) -> Histogram:
-    """Pixels by value (V,) as bins (M,) of equal width or equal mass."""
-    if binning == "width":
-        return equal_width(bin_of(values, bins), counts, bins=bins)
-    return equal_mass(counts, bins=bins)
-
-
 def equal_width(bin_: NDArray[np.integer], counts: Histogram, *, bins: int) -> Histogram:
     """Bins (M,) of values (V,) whose bin is known, (V,)."""
     parts = (counts.negatives, counts.positives, counts.mass)
@@ -110,12 +103,20 @@ def equal_mass(counts: Histogram, *, bins: int) -> Histogram:
     below, total = upto - pixels, upto[..., -1:]
     # values are in order, so a bin begins where the values of all lower bins end
     if below.ndim == 1:
-        edges = np.searchsorted(bins * below, np.arange(bins + 1) * total, side="left")
+        edges = np.searchsorted(mass_bin_of(pixels, bins), np.arange(bins + 1), side="left")
     else:
         starts = [(bins * below < k * total).sum(axis=-1, keepdims=True) for k in range(bins + 1)]
         edges = np.concatenate(starts, axis=-1)
     parts = (counts.negatives, counts.positives, counts.mass)
     return Histogram(*(np.diff(_upto_each(part, edges), axis=-1) for part in parts))
+
+
+def mass_bin_of(pixels: NDArray[np.number], bins: int) -> NDArray[np.int64]:
+    """The bin of equal mass of each value (V,) with so many pixels, 0 to bins - 1."""
+    below = np.cumsum(pixels, dtype=np.float64) - pixels
+    total = max(1.0, float(pixels.sum()))
+    # counted, not divided: bins * below and k * total are whole numbers
+    return np.searchsorted(np.arange(1, bins) * total, bins * below, side="right")
 
 
 def _upto_each(part: NDArray[np.number], edges: NDArray[np.intp]) -> Floats:
