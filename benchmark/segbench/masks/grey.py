@@ -7,7 +7,7 @@ being told, a grey level is never taken for a probability: 1 may be a class id.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,6 +69,14 @@ class GreyMaps:
         if levels is None:
             return decode(data, ending, expected=expected, threshold=threshold)
         return from_array(levels, threshold=threshold)
+
+    def stamp(self, identifier: str) -> str:
+        """See `Submission.stamp`."""
+        return f"grey {self.files.stamp(identifier)}"
+
+    def part(self, identifiers: Collection[str]) -> GreyMaps:
+        """See `Submission.part`."""
+        return GreyMaps(self.files.part(identifiers))
 
 
 def _grey(data: bytes, expected: Size | None) -> NDArray[np.float64] | None:
