@@ -18,8 +18,9 @@ import time
 import zlib
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO, Generic, NamedTuple, TypeVar, cast
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 import numpy as np
 
@@ -130,7 +131,7 @@ class _Journal:
     whole: int
     _waiting: list[bytes] = field(default_factory=list[bytes])
     _written: float = field(default_factory=time.monotonic)
-    _stream: BinaryIO | None = None
+    _stream: FileIO | None = None
 
     def add(self, key: str, entry: _Entry) -> None:
         self._waiting.append(_line([key, *entry]))
@@ -146,12 +147,11 @@ class _Journal:
         try:
             if self._stream is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._stream = self.path.open("ab")
+                self._stream = self.path.open("ab", buffering=0)
                 self._stream.truncate(self.whole)
                 if not self.whole:
                     self._stream.write(_line([_HEADER, self.signature]))
             self._stream.write(b"".join(self._waiting))
-            self._stream.flush()
         except OSError as error:
             raise SegbenchError(
                 f"{self.path}: cannot be written ({error.strerror}); choose another folder "
