@@ -287,6 +287,14 @@ def test_a_file_that_is_no_journal_is_begun_anew(small, monkeypatch, junk):
     same(result, plain(small))
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_is_said(small):
+    (small / JOURNAL).unlink()
+    (small / JOURNAL).symlink_to("/dev/full")
+    with pytest.raises(sb.SegbenchError, match=r"unfinished\.journal: cannot be written.*--out"):
+        evaluate(small)
+
+
 def test_what_was_refused_is_looked_at_again(small, monkeypatch):
     (small / "predictions" / "disc0035.png").write_bytes(b"no PNG")
     with pytest.raises(sb.SegbenchError, match="disc0035"):

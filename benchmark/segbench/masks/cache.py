@@ -51,7 +51,8 @@ _ENTRY = np.dtype([(k, "<i8") for k in ("offset", "runs", "size", "modified", "c
 _DIGEST_BYTES = hashlib.sha256().digest_size
 _END_BYTES = 4
 _BLOCK = 1 << 20
-_BATCH = 64
+_BATCH = 256
+_HANDED_OVER = 8
 
 Mask = NDArray[np.uint8]
 
@@ -203,9 +204,11 @@ def _write_to(
 
 
 def _runs_of_all(dataset: PreparedDataset, rows: Sequence[Row]) -> Iterator[Runs]:
-    def one(row: Row) -> Runs:
-        return runs_of(dataset.read_mask(row))
+    def of_some(first: int) -> list[Runs]:
+        return [runs_of(dataset.read_mask(row)) for row in rows[first : first + _HANDED_OVER]]
 
     with ThreadPoolExecutor() as pool:
         for first in range(0, len(rows), _BATCH):  # a few at a time: the runs of all may be much
-            yield from pool.map(one, rows[first : first + _BATCH])
+            starts = range(first, min(first + _BATCH, len(rows)), _HANDED_OVER)
+            for some in pool.map(of_some, starts):
+                yield from some

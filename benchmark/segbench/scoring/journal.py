@@ -18,11 +18,13 @@ import time
 import zlib
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO, Generic, NamedTuple, TypeVar, cast
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 import numpy as np
 
+from segbench.errors import SegbenchError
 from segbench.scoring.engine import Engine, Lasting, Work
 
 JOURNAL = "unfinished.journal"
@@ -31,6 +33,7 @@ JOURNAL = "unfinished.journal"
 WRITE_EVERY_S = 0.5
 
 _HEADER = "segbench journal 1"
+_MAX_LINE_BYTES = 1 << 24
 
 
 T = TypeVar("T")
@@ -65,6 +68,7 @@ class Journaled:
         with _open(self.path, work.signature) as journal:
             wanted = {work.key(item) for item in items}
             known = {key: entry for key, entry in journal.known.items() if key in wanted}
+            journal.known.clear()  # each is let go of when it has been used
             if known:
                 self.going_on(len(known), len(items))
             changed = _IfChanged(work, {key: entry.stamp for key, entry in known.items()})
@@ -127,7 +131,7 @@ class _Journal:
     whole: int
     _waiting: list[bytes] = field(default_factory=list[bytes])
     _written: float = field(default_factory=time.monotonic)
-    _stream: BinaryIO | None = None
+    _stream: FileIO | None = None
 
     def add(self, key: str, entry: _Entry) -> None:
         self._waiting.append(_line([key, *entry]))
@@ -135,23 +139,32 @@ class _Journal:
             self.write()
 
     def write(self) -> None:
-        """Append what waits; the file is made, and what is of no use in it cut, the first time."""
-        if self._stream is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._stream = self.path.open("ab")
-            self._stream.truncate(self.whole)
-            if not self.whole:
-                self._stream.write(_line([_HEADER, self.signature]))
-        self._stream.write(b"".join(self._waiting))
-        self._stream.flush()
+        """Append what waits; the file is made, and what is of no use in it cut, the first time.
+
+        Raises:
+            SegbenchError: It cannot be written; nor could the results be.
+        """
+        try:
+            if self._stream is None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._stream = self.path.open("ab", buffering=0)
+                self._stream.truncate(self.whole)
+                if not self.whole:
+                    self._stream.write(_line([_HEADER, self.signature]))
+            self._stream.write(b"".join(self._waiting))
+        except OSError as error:
+            raise SegbenchError(
+                f"{self.path}: cannot be written ({error.strerror}); choose another folder "
+                f"with --out"
+            ) from error
         self._waiting.clear()
         self._written = time.monotonic()
 
     def close(self) -> None:
         """Write the rest, where a file was begun."""
         if self._stream is not None:
-            self.write()
-            self._stream.close()
+            with self._stream:
+                self.write()
 
 
 @contextlib.contextmanager
@@ -168,8 +181,10 @@ def _read(path: Path, signature: str) -> tuple[dict[str, _Entry], int]:
     """What a journal of this work holds, and how many of its bytes are whole."""
     known: dict[str, _Entry] = {}
     whole = 0
-    with contextlib.suppress(FileNotFoundError), path.open("rb") as stream:
-        for line in stream:
+    if not path.is_file():
+        return known, whole
+    with path.open("rb") as stream:
+        while line := stream.readline(_MAX_LINE_BYTES):
             entry = _entry(line)
             if entry is None or (whole == 0 and entry != [_HEADER, signature]):
                 break

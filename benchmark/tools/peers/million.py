@@ -70,7 +70,8 @@ the wall: other work on the machine is in them.
 
 {growth}
 
-Nothing grows faster than the images. An interval is made of 10,000 resamples up to 20,000 images,
+No step is quadratic; between the sizes a pair's share differs by what else the machine did, and for
+the scores by the resamples. An interval is made of 10,000 resamples up to 20,000 images,
 and of fewer beyond, down to 1000 from 200,000 images on: of a million images 10,000 resamples would
 draw ten billion, ten times the work that is shown. As it is, scores and intervals are {share:.0%}
 of the time of {last:,} pairs. On a cluster (`--dask`) the counting is shared; opening, scores and
