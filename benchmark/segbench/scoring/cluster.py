@@ -8,6 +8,7 @@ are read by the workers: they must see the same files, under the same paths or U
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import os
 import platform
@@ -149,7 +150,11 @@ def cluster(address: str, *, jobs: int | None = None, remote: bool = False) -> G
     with contextlib.ExitStack() as stack:
         if address == LOCAL:
             n = jobs or os.cpu_count() or 1
-            options: dict[str, Any] = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
+            options: dict[str, Any] = {
+                "threads_per_worker": 1,
+                "dashboard_address": "127.0.0.1:0",
+                "silence_logs": logging.CRITICAL,  # what goes wrong is raised; the rest is parting
+            }
             local = LocalCluster(n_workers=n, **options)
             client = stack.enter_context(Client(stack.enter_context(local)))
         else:
