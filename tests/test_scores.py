@@ -89,7 +89,10 @@ def from_sklearn(  # noqa: C901, PLR0911, PLR0912  a literal table
 BY_SKLEARN = [
     d.key
     for d in TABLE
-    if d.key != "volume_similarity" and d.at_threshold is None and not d.of_boundaries
+    if d.key != "volume_similarity"
+    and d.at_threshold is None
+    and not d.of_shape
+    and not d.of_probabilities
 ]
 
 
@@ -233,7 +236,12 @@ def any_measure(draw) -> Measure:
         "boundary": st.sampled_from(["inner", "length"]),
         "rule": st.sampled_from(["max", "pooled"]),
         "dilation_ratio": positive,
+        "skeleton": st.sampled_from(["zhang", "lee"]),
+        "connectivity": st.sampled_from([4, 8]),
         "spacing_mm": st.just(spacing),
+        "bins": st.integers(1, 1000),
+        "binning": st.sampled_from(["width", "mass"]),
+        "clip": st.floats(1e-300, 0.1),
     }
     for name in row.options:
         if name == "tolerance":
@@ -280,7 +288,7 @@ def test_every_measure_of_the_grid_parses_back_and_is_there_once():
         ("images", "all"),
         ("dataset", "all"),
     }
-    boundaries = {m.label for m in found if m.definition.of_boundaries}
+    boundaries = {m.label for m in found if m.definition.of_shape}
     assert boundaries == {"lesion"}  # the background has no boundary of its own
     whole = {m.key for m in found if m.of_map()}
     assert whole == {"accuracy", "kappa", "fwiou", "mcc"}

@@ -25,6 +25,7 @@ from segbench._version import __version__
 from segbench.board.build import build
 from segbench.board.entry import ENTRY, Cost, Digests, Entry, Latency, Method, Training, read_entry
 from segbench.board.repeats import FOLDS
+from segbench.board.submit import subgroup_columns
 from segbench.board.verify import verify_entry
 from segbench.board.write import masks_of, predictions_digest, write_entry
 from segbench.catalog.recipes import ClassicalRecipe, classical_recipes, recipe_files
@@ -34,6 +35,7 @@ from segbench.masks.submission import OUR_MARKER
 from segbench.methods.classical import segment
 from segbench.methods.predict import predict
 from segbench.scoring.evaluate import evaluate
+from segbench.scoring.target import prepared_target
 from segbench.training.canvas import put_image, take_back
 from segbench.training.networks import RunNetwork
 from segbench.training.predict import apply, class_ids, predict_network
@@ -206,7 +208,7 @@ def finish(
 ) -> None:
     """Score the masks, write the entry, and check it as a stranger would."""
     data = dataset.root.parent
-    by = [c for c in ("diagnosis", "activity") if c in dataset.rows[0].fields]
+    by = subgroup_columns(prepared_target(dataset, split="test", fold=fold))
     result = evaluate(masks, dataset=dataset.name, data=data, fold=fold, by=by)
     read = masks_of(result, masks)
     entry = Entry(

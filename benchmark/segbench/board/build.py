@@ -23,7 +23,7 @@ from segbench.board.readme import board_markdown
 from segbench.board.records import CSV_HEAD, MADE_BY, board_csv, board_json
 from segbench.board.site import is_site, write_site
 from segbench.errors import Problems, SegbenchError
-from segbench.scoring.files import replace_folder
+from segbench.folders import place_folder
 
 README, CSV, JSON, TEX = "README.md", "leaderboard.csv", "leaderboard.json", "leaderboard.tex"
 PLOTS, SITE = "plots", "site"
@@ -71,7 +71,9 @@ def build(
         for name in _FILES:
             (made / name).replace(out / name)
         for folder in _folders(made):
-            replace_folder(out / folder, lambda new, name=folder: _move_all(made / name, new))
+            place_folder(
+                out / folder, lambda new, name=folder: _move_all(made / name, new), replace=True
+            )
     return board, written
 
 

@@ -11,9 +11,9 @@ from typing import Any, Literal
 from segbench._version import __version__
 from segbench.board.differences import Compared, unversioned
 from segbench.board.entry import ENTRY, PREDICTIONS, Digests, Entry, Past, read_entry
-from segbench.board.place import place_folder
 from segbench.board.write import fill_entry, masks_of, predictions_digest, refuse_foreign
 from segbench.errors import SegbenchError
+from segbench.folders import place_folder
 from segbench.masks.json_files import MAX_JSON_BYTES, read_json, read_regular
 from segbench.masks.prepared import data_folder, open_prepared
 from segbench.masks.submission import read_table

@@ -8,22 +8,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from segbench._version import __version__
 from segbench.board.entry import ENTRY, PREDICTIONS, Digests, Entry, find_twin, read_entry
 from segbench.board.method import MethodFile
-from segbench.board.place import place_folder
-from segbench.board.write import coco_json, fill_entry, predictions_digest, refuse_foreign
+from segbench.board.write import (
+    coco_json,
+    every_mask,
+    fill_entry,
+    predictions_digest,
+    refuse_foreign,
+)
 from segbench.catalog.strict import validate
 from segbench.errors import SegbenchError
+from segbench.folders import place_folder
 from segbench.masks.forms import FORM_FLAGS, Form
 from segbench.masks.prepared import data_folder, open_prepared
-from segbench.masks.submission import Submission, open_submission, read_table
+from segbench.masks.submission import open_submission, read_table
 from segbench.measures import Options
 from segbench.scoring.evaluate import Evaluation, score_target
-from segbench.scoring.tally import Policy, Progress, Tally, label_maps, tally
+from segbench.scoring.tally import Policy, Progress, Tally, tally
 from segbench.scoring.target import Target, prepared_target
 
 MAX_VALUES = 12
@@ -98,7 +101,7 @@ def draft_entry(
     target = prepared_target(prepared, split="test", fold=fold)
     submission = open_submission(predictions, suffix=suffix, ending=ending, links=False)
     counted = tally(target, submission, policy=policy, jobs=jobs, progress=lambda _done, _of: None)
-    mask = _reader(target, submission, counted, policy)
+    mask = every_mask(target, submission, counted.reading, policy=policy)
     text = coco_json(((item.id, mask(item.id)) for item in target.items), target.classes)
     digest = predictions_digest((item.id, mask(item.id)) for item in target.items)
     handled = _handling(counted, policy)
@@ -233,20 +236,6 @@ def subgroup_columns(target: Target) -> tuple[str, ...]:
         if name not in given
     }
     return tuple(name for name, found in values.items() if 1 < len(found) <= MAX_VALUES)
-
-
-def _reader(
-    target: Target, submission: Submission, counted: Tally, policy: Policy
-) -> Callable[[str], NDArray[np.uint8]]:
-    read = label_maps(target, submission, counted.reading, policy=policy)
-
-    def mask(identifier: str) -> NDArray[np.uint8]:
-        found = read(identifier)
-        if found is None:
-            raise SegbenchError(f"{submission.origin}: no prediction for {identifier}")
-        return found
-
-    return mask
 
 
 def _handling(counted: Tally, policy: Policy) -> tuple[str, ...]:

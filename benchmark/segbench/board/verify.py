@@ -21,7 +21,7 @@ from segbench.masks.digests import content_line, digest
 from segbench.masks.json_files import MAX_JSON_BYTES, read_json, read_regular
 from segbench.masks.labels import LabelClass, foreground
 from segbench.masks.prepared import data_folder, open_prepared
-from segbench.masks.submission import Runs, open_submission, read_table
+from segbench.masks.submission import RleTable, open_submission, read_table
 from segbench.measures import Options
 from segbench.scoring.evaluate import SIZE, Evaluation, score_target
 from segbench.scoring.files import ROWS, SCORES, scores_json
@@ -279,11 +279,11 @@ class _Check:
                 "digest of the predictions", f"{found}, claimed {entry.digests.predictions}"
             )
 
-    def _runs(self) -> Runs:
+    def _runs(self) -> RleTable:
         path = self.folder / PREDICTIONS
         data = read_regular(path, max_bytes=MAX_JSON_BYTES)
         found = read_table(data, PREDICTIONS, origin=str(path))
-        if not isinstance(found, Runs):
+        if not isinstance(found, RleTable):
             raise SegbenchError(f"{path}: expected COCO run lengths")
         return found
 
@@ -358,7 +358,7 @@ def _table(result: Evaluation) -> Any:  # noqa: ANN401  a pyarrow table
     return pa.Table.from_pandas(result.rows(), preserve_index=False)
 
 
-def _mask_alone(runs: Runs, identifier: str, classes: tuple[LabelClass, ...]) -> Mask:
+def _mask_alone(runs: RleTable, identifier: str, classes: tuple[LabelClass, ...]) -> Mask:
     """One sample's mask of run lengths, HxW class ids, one region for each foreground class.
 
     Raises:

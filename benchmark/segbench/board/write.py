@@ -10,17 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segbench.board.entry import ENTRY, FILES, PREDICTIONS, Entry
-from segbench.board.place import place_folder
 from segbench.errors import SegbenchError
+from segbench.folders import place_folder
 from segbench.masks import rle
 from segbench.masks.digests import content_line, digest
+from segbench.masks.forms import Reading
 from segbench.masks.labels import LabelClass, foreground
-from segbench.masks.submission import open_submission
+from segbench.masks.submission import Submission, open_submission
 from segbench.scoring.evaluate import Evaluation
 from segbench.scoring.files import ROWS, SCORES, scores_json
 from segbench.scoring.tally import Policy, label_maps
+from segbench.scoring.target import Target
 
 Mask = NDArray[np.uint8]
+POLICY = Policy()
 
 
 def masks_of(evaluation: Evaluation, predictions: Path) -> Callable[[str], Mask]:
@@ -29,13 +32,21 @@ def masks_of(evaluation: Evaluation, predictions: Path) -> Callable[[str], Mask]
     Raises (when called):
         SegbenchError: There is no prediction for the sample.
     """
-    submission = open_submission(predictions)
-    read = label_maps(evaluation.target, submission, evaluation.reading, policy=Policy())
+    return every_mask(evaluation.target, open_submission(predictions), evaluation.reading)
+
+
+def every_mask(
+    target: Target, submission: Submission, reading: Reading, *, policy: Policy = POLICY
+) -> Callable[[str], Mask]:
+    """As `masks_of`, of a submission that is read in a known way; none may be missing."""
+    read = label_maps(target, submission, reading, policy=policy)
 
     def mask(identifier: str) -> Mask:
         found = read(identifier)
         if found is None:
-            raise SegbenchError(f"{predictions}: no prediction for {identifier}; an entry has all")
+            raise SegbenchError(
+                f"{submission.origin}: no prediction for {identifier}; an entry has all"
+            )
         return found
 
     return mask

@@ -27,6 +27,7 @@ from segbench.commands import (
     prepare,
     rescore,
     submit,
+    threshold,
     train,
     verify,
 )
@@ -46,6 +47,7 @@ app.command("prepare")(prepare.prepare)
 app.command("train")(train.train)
 app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
+app.command("threshold")(threshold.threshold)
 app.command("compare")(compare.compare)
 app.add_typer(leaderboard.app, name="leaderboard")
 app.command("submit")(submit.submit)

@@ -20,7 +20,10 @@ from segbench.commands.options import (
 )
 
 if TYPE_CHECKING:
+    from segbench.masks.submission import Submission
     from segbench.measures import Options
+    from segbench.scoring.evaluate import Evaluation
+    from segbench.scoring.tally import Policy
 
 
 class FormFlag(StrEnum):
@@ -69,6 +72,20 @@ class EmptyDistanceFlag(StrEnum):
     INF = "inf"
 
 
+class SkeletonFlag(StrEnum):
+    """What `--skeleton` may say."""
+
+    ZHANG = "zhang"
+    LEE = "lee"
+
+
+class ConnectivityFlag(StrEnum):
+    """What `--connectivity` may say."""
+
+    FOUR = "4"
+    EIGHT = "8"
+
+
 class BoundaryFlag(StrEnum):
     """What `--boundary` may say."""
 
@@ -81,6 +98,13 @@ class RuleFlag(StrEnum):
 
     MAX = "max"
     POOLED = "pooled"
+
+
+class BinningFlag(StrEnum):
+    """What `--binning` may say."""
+
+    WIDTH = "width"
+    MASS = "mass"
 
 
 MEASURES = "Options of the measures (they stand in each signature)"
@@ -109,7 +133,42 @@ def _refuse_beside_dialect(options: Options, *, ours: bool, interval: IntervalFl
     if ours or options != taken or interval is not IntervalFlag.PERCENTILE:
         raise typer.BadParameter(
             "--dialect prints another tool's numbers by its own rules; leave out --out, --by, "
-            "--dask, --interval and all options of the measures but --spacing-mm and --tolerance"
+            "--dask, --interval, --reliability, a file for --threshold, and all options of the "
+            "measures but --spacing-mm and --tolerance"
+        )
+
+
+def _check_places(out: Path | None, reliability: Path | None) -> None:
+    """Refuse places that cannot be written to: before the work, not after it."""
+    from segbench.report.reliability import check_picture  # noqa: PLC0415
+    from segbench.scoring.files import refuse_foreign  # noqa: PLC0415
+
+    if out is not None:
+        refuse_foreign(out)
+    if reliability is not None:
+        check_picture(reliability)
+
+
+def _write(
+    result: Evaluation,
+    submission: Submission,
+    policy: Policy,
+    *,
+    out: Path | None,
+    reliability: Path | None,
+) -> None:
+    """Write the folder and the reliability diagram that were asked for."""
+    from segbench.report.page import write_report  # noqa: PLC0415
+    from segbench.report.reliability import write_reliability  # noqa: PLC0415
+    from segbench.scoring.files import REPORT, write_evaluation  # noqa: PLC0415
+    from segbench.scoring.tally import label_maps  # noqa: PLC0415
+
+    if reliability is not None:
+        write_reliability(result, reliability)
+    if out is not None:
+        maps = label_maps(result.target, submission, result.reading, policy=policy)
+        write_evaluation(
+            result, out, extra=lambda folder: write_report(result, maps, folder / REPORT)
         )
 
 
@@ -160,8 +219,12 @@ def evaluate(
         ResizeFlag, typer.Option("--resize", help="nearest: accept masks of another size.")
     ] = ResizeFlag.ERROR,
     threshold: Annotated[
-        float, typer.Option("--threshold", help="Cut of foreground probabilities.", min=0, max=1)
-    ] = 0.5,
+        str,
+        typer.Option(
+            "--threshold",
+            help="Cut of foreground probabilities: a number, or a file of `segbench threshold`.",
+        ),
+    ] = "0.5",
     surface: Annotated[
         bool,
         typer.Option(
@@ -219,6 +282,26 @@ def evaluate(
             rich_help_panel=MEASURES,
         ),
     ] = 0.02,
+    topology: Annotated[
+        bool,
+        typer.Option(
+            "--topology/--no-topology",
+            help="Measure topology too: centreline Dice, components, holes.",
+            rich_help_panel=MEASURES,
+        ),
+    ] = False,
+    skeleton: Annotated[
+        SkeletonFlag,
+        typer.Option("--skeleton", help="How cldice finds a centreline.", rich_help_panel=MEASURES),
+    ] = SkeletonFlag.ZHANG,
+    connectivity: Annotated[
+        ConnectivityFlag,
+        typer.Option(
+            "--connectivity",
+            help="Neighbours of a foreground pixel, for components and holes.",
+            rich_help_panel=MEASURES,
+        ),
+    ] = ConnectivityFlag.EIGHT,
     iou_threshold: Annotated[
         float,
         typer.Option(
@@ -245,6 +328,43 @@ def evaluate(
             rich_help_panel=MEASURES,
         ),
     ] = EmptyDistanceFlag.DIAGONAL,
+    soft: Annotated[
+        bool,
+        typer.Option(
+            "--soft",
+            help="Measure probabilities too: AP, AUROC, Brier, log-likelihood, ECE.",
+            rich_help_panel=MEASURES,
+        ),
+    ] = False,
+    bins: Annotated[
+        int,
+        typer.Option(
+            "--bins", help="Of the calibration error.", min=1, max=1000, rich_help_panel=MEASURES
+        ),
+    ] = 15,
+    binning: Annotated[
+        BinningFlag,
+        typer.Option(
+            "--binning",
+            help="Bins of equal width, or of equal mass (as many pixels in each).",
+            rich_help_panel=MEASURES,
+        ),
+    ] = BinningFlag.WIDTH,
+    clip: Annotated[
+        float,
+        typer.Option(
+            "--clip",
+            help="Least probability, and least distance from 1, in the log-likelihood.",
+            rich_help_panel=MEASURES,
+        ),
+    ] = 1e-7,
+    reliability: Annotated[
+        Path | None,
+        typer.Option(
+            "--reliability",
+            help="Draw the reliability diagram there (.svg or .png; beside it .json and .csv).",
+        ),
+    ] = None,
     interval: Interval = IntervalFlag.PERCENTILE,
     dialect: Annotated[
         str | None,
@@ -262,30 +382,30 @@ def evaluate(
     from segbench.commands.counting import counting  # noqa: PLC0415
     from segbench.commands.dialects import speak  # noqa: PLC0415
     from segbench.commands.tables import show_evaluation  # noqa: PLC0415
+    from segbench.commands.threshold import check_applied, cut_of  # noqa: PLC0415
     from segbench.dialects import Ruler, dialect_of  # noqa: PLC0415
     from segbench.masks.forms import FORM_FLAGS  # noqa: PLC0415
     from segbench.masks.places import is_url, place_of  # noqa: PLC0415
     from segbench.masks.prepared import data_place  # noqa: PLC0415
     from segbench.masks.submission import open_submission  # noqa: PLC0415
     from segbench.measures import Options  # noqa: PLC0415
-    from segbench.report.page import write_report  # noqa: PLC0415
     from segbench.scoring.evaluate import evaluate  # noqa: PLC0415
-    from segbench.scoring.files import REPORT, refuse_foreign, scores_json  # noqa: PLC0415
-    from segbench.scoring.files import write_evaluation as write  # noqa: PLC0415
-    from segbench.scoring.tally import Policy, label_maps  # noqa: PLC0415
+    from segbench.scoring.files import REPORT, scores_json  # noqa: PLC0415
+    from segbench.scoring.tally import Policy  # noqa: PLC0415
 
     if references is not None and (dataset or fold is not None):
         raise typer.BadParameter("give --dataset (with --split or --fold) or --references")
     if classes and references is None:
         raise typer.BadParameter("--classes needs --references")
-    if out is not None:
-        refuse_foreign(out)  # before the work, not after it
+    _check_places(out, reliability)
+    cut, chosen = cut_of(threshold)
     policy = Policy(
         form=FORM_FLAGS[form] if form else None,
         missing=missing.value,
         extra=extra.value,
         resize=resize.value,
-        threshold=threshold,
+        threshold=cut,
+        chosen=chosen.where if chosen else "",
     )
     options = Options(
         empty=empty.value,
@@ -298,11 +418,19 @@ def evaluate(
         spacing_mm=spacing_of(spacing_mm),
         tolerance=tolerance,
         dilation_ratio=dilation_ratio,
+        topology=topology,
+        skeleton=skeleton.value,
+        connectivity=8 if connectivity is ConnectivityFlag.EIGHT else 4,
+        soft=soft or reliability is not None,
+        bins=bins,
+        binning=binning.value,
+        clip=clip,
     )
     where, bare = data_place(data), None if references is None else place_of(references)
     submission = open_submission(place_of(predictions), suffix=suffix, ending=ending)
     if dialect is not None:
-        _refuse_beside_dialect(options, ours=out is not None or bool(by or dask), interval=interval)
+        ours = out is not None or bool(by or dask) or chosen is not None
+        _refuse_beside_dialect(options, ours=ours, interval=interval)
         speak(
             [dialect_of(dialect)],
             submission,
@@ -336,15 +464,17 @@ def evaluate(
             engine=engine,
             progress=lambda done, of: update("scoring", done, of),
         )
-    if out is not None:
-        maps = label_maps(result.target, submission, result.reading, policy=policy)
-        write(result, out, extra=lambda folder: write_report(result, maps, folder / REPORT))
+    if chosen is not None:
+        check_applied(chosen, result)
+    _write(result, submission, policy, out=out, reliability=reliability)
     for line in result.notes:
         note(f"note: {line}")
     if json:
         say_json(scores_json(result))
         return
     show_evaluation(result)
+    if reliability is not None:
+        say(f"reliability diagram: {reliability}")
     if out is not None:
         say(f"report: {out / REPORT}")
     else:

@@ -121,8 +121,10 @@ def _one_class(result: Evaluation, label: str) -> Table:
 
 def _kind(definition: Definition) -> str:
     """Where a line is drawn between measures."""
-    if definition.of_boundaries:
-        return "boundaries"
+    if definition.of_probabilities:
+        return "probabilities"
+    if definition.of_shape:
+        return "boundaries" if definition.of_boundaries else "topology"
     return "counts" if definition.higher_is_better else "failures"
 
 
@@ -170,7 +172,28 @@ def _many_classes(result: Evaluation) -> Group:
         if mean_iou or (measure.of_map() and measure.over == "dataset"):
             of = f"mean over {measure.label} classes" if mean_iou else "pooled"
             whole.add_row(f"{measure.title}, {of}", shown(score), interval(score))
-    return Group(table, whole)
+    return Group(table, whole, *_soft(result))
+
+
+def _soft(result: Evaluation) -> list[Table]:
+    """The measures of probabilities by class, where there are any."""
+    found: dict[str, list[Score]] = {}
+    for score in result.scores:
+        if score.measure.definition.of_probabilities:
+            found.setdefault(score.measure.label, []).append(score)
+    if not found:
+        return []
+    table = new_table("probabilities, each class against the rest")
+    for name in ("class", "measure", "mean over images", "95 % interval", "pooled"):
+        table.add_column(name)
+    table.add_column("images", justify="right")
+    for label, scores in found.items():
+        for images, pooled in zip(scores[::2], scores[1::2], strict=True):
+            title = images.measure.title
+            table.add_row(
+                label, title, shown(images), interval(images), shown(pooled), f"{images.n}"
+            )
+    return [table]
 
 
 def _is_percentile(measure: Measure) -> bool:

@@ -80,11 +80,14 @@ class Decoded:
         values: What each code stands for. For probabilities the index of the class in the order
             of the card's classes (after threshold or argmax).
         kind: How the file codes its labels.
+        probabilities: HxW of the foreground, or CxHxW, as they were before they were cut; None
+            where the file holds none.
     """
 
     codes: NDArray[np.uint8]
     values: tuple[Value, ...]
     kind: Kind
+    probabilities: NDArray[np.floating] | None = None
 
     @property
     def size(self) -> Size:
@@ -106,7 +109,8 @@ def decode(
         data: The whole file.
         ending: Its ending, lower case with the dot; it chooses image or array.
         expected: The size it must have; checked in the header, before any pixel is decoded.
-        threshold: Foreground is where a single-channel probability is greater than this.
+        threshold: Foreground is where the probability of one channel, or of the second of two, is
+            greater than this; of more channels the greatest counts.
 
     Raises:
         MaskFileError: The file is unreadable, of another size, or no mask.
@@ -126,7 +130,7 @@ def decode(
     try:
         with Image.open(io.BytesIO(data)) as image:
             check_size((image.height, image.width), expected)
-            return _decode_image(image, data)
+            return _decode_image(image, data, threshold)
     except MaskFileError:
         raise
     except Image.DecompressionBombError as error:
@@ -171,7 +175,8 @@ def from_array(
         array: Integers or booleans HxW (or uint8 HxWx3 colours), or floats HxW (foreground) or
             CxHxW (one channel a class).
         expected: The size it must have.
-        threshold: Foreground is where a single-channel probability is greater than this.
+        threshold: Foreground is where the probability of one channel, or of the second of two, is
+            greater than this; of more channels the greatest counts.
 
     Raises:
         MaskFileError: Its dtype, shape, size or values are none of these.
@@ -195,7 +200,7 @@ def from_array(
     return _values(array)
 
 
-def _decode_image(image: Image.Image, data: bytes) -> Decoded:
+def _decode_image(image: Image.Image, data: bytes, threshold: float) -> Decoded:
     if getattr(image, "n_frames", 1) != 1:
         raise MaskFileError("not one mask", "the file holds several frames")
     if image.format in {"JPEG", "WEBP", "MPO"}:
@@ -214,6 +219,8 @@ def _decode_image(image: Image.Image, data: bytes) -> Decoded:
             return _values(grey // {2: 85, 4: 17}.get(depth, 1))
         case "I;16" | "I;16B" | "I;16L" | "I":
             return _values(np.asarray(image))
+        case "F":  # a TIFF of floats
+            return from_array(np.asarray(image), threshold=threshold)
         case "RGB" | "RGBA" | "LA" | "PA":
             if depth == 16:  # noqa: PLR2004
                 raise MaskFileError(
@@ -224,7 +231,7 @@ def _decode_image(image: Image.Image, data: bytes) -> Decoded:
             raise MaskFileError(
                 "unreadable file",
                 f"pixel format {image.mode}",
-                hint="save class ids as 8-bit PNG, or probabilities as .npy",
+                hint="save class ids as 8-bit PNG, or probabilities as .npy or float TIFF",
             )
 
 
@@ -284,7 +291,8 @@ def _few(count: int) -> None:
         raise MaskFileError(
             "not a mask",
             f"{count} distinct values in one file",
-            hint="a picture, an antialiased or a lossy copy? expected class ids or 0/255",
+            hint="a picture, an antialiased or a lossy copy? expected class ids or 0/255 (for "
+            "probabilities as grey levels say --form probabilities)",
         )
 
 
@@ -315,9 +323,11 @@ def _probabilities(array: NDArray[np.floating], expected: Size | None, threshold
     if array.ndim == 3 and array.shape[0] > 1:  # noqa: PLR2004
         _few(array.shape[0])
         codes = array.argmax(axis=0).astype(np.uint8)
-        return Decoded(codes, tuple(range(array.shape[0])), Kind.PROBABILITIES)
+        if array.shape[0] == 2 and threshold != 0.5:  # noqa: PLR2004
+            codes = (array[1] > threshold).astype(np.uint8)
+        return Decoded(codes, tuple(range(array.shape[0])), Kind.PROBABILITIES, array)
     single = array if array.ndim == 2 else array[0]  # noqa: PLR2004
-    return Decoded((single > threshold).astype(np.uint8), (0, 1), Kind.PROBABILITIES)
+    return Decoded((single > threshold).astype(np.uint8), (0, 1), Kind.PROBABILITIES, single)
 
 
 def _decode_array(data: bytes, ending: str, expected: Size | None, threshold: float) -> Decoded:

@@ -193,7 +193,10 @@ def _advice(seen: Seen, classes: Sequence[LabelClass]) -> str:
     if seen.values.keys() <= {0, BINARY_FOREGROUND}:
         return "0/255 masks are read where there is one foreground class; save class ids"
     if len(seen.values) > 2 * len(classes) + 2:
-        return "many values: probabilities or soft edges saved as grey? save class ids as PNG"
+        return (
+            "many values: probabilities saved as grey? say --form probabilities; soft edges? save "
+            "class ids as PNG"
+        )
     return "save class ids, one number a class, as 8-bit PNG"
 
 

@@ -137,9 +137,10 @@ class PreparedDataset:
         return rows
 
     def digest(self, split: str = "test", *, fold: int | None = None) -> str:
-        """The content digest of a split, or of the fold that is tested."""
+        """The content digest of a split, or of the fold that is tested or validates."""
         key = "split_digests" if fold is None else "fold_digests"
-        name = split if fold is None else str(fold)
+        validates = fold is not None and split == "val"
+        name = split if fold is None else str((fold + 1) % N_FOLDS if validates else fold)
         try:
             return str(self.info[key][name])
         except KeyError:

@@ -162,7 +162,7 @@ class Arrays:
 
 
 @dataclass(frozen=True)
-class Runs:
+class RleTable:
     """Masks as run lengths: for each sample (class value, runs to mask) in any order."""
 
     origin: str
@@ -211,9 +211,9 @@ class Runs:
         """The digest of one sample's regions; see `Submission.stamp`."""
         return hashlib.sha256(repr(self.regions[identifier]).encode()).hexdigest()
 
-    def part(self, identifiers: Collection[str]) -> Runs:
+    def part(self, identifiers: Collection[str]) -> RleTable:
         """The regions of some samples; see `Submission.part`."""
-        return Runs(self.origin, {key: self.regions[key] for key in identifiers})
+        return RleTable(self.origin, {key: self.regions[key] for key in identifiers})
 
 
 @dataclass(frozen=True)
@@ -485,7 +485,7 @@ def _coco(text: str, origin: str) -> Submission:
         regions.setdefault(str(item["image_id"]), []).append(region)
     if not regions:
         raise ValueError("no masks in it")
-    return Runs(f"{origin} (COCO RLE)", regions)
+    return RleTable(f"{origin} (COCO RLE)", regions)
 
 
 def _integer(value: object) -> int:
@@ -526,4 +526,4 @@ def _kaggle(text: str, origin: str) -> Submission:
         of_sample.append((value, None, "" if runs.lower() in {"nan", "-1", "1 0"} else runs))
     if not regions:
         raise ValueError("no rows in it")
-    return Runs(f"{origin} (Kaggle RLE)", regions)
+    return RleTable(f"{origin} (Kaggle RLE)", regions)

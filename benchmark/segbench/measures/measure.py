@@ -14,7 +14,9 @@ from segbench.confusion import Counts
 from segbench.errors import SegbenchError
 from segbench.masks.labels import CLASS_NAME_PATTERN
 from segbench.measures.table import EMPTY_CHOICES, TABLE, Definition, definition_of, percentile_of
+from segbench.soft import BINS, CLIP, LEVELS, Binning
 from segbench.surface import DILATION_RATIO, Boundary, Rule
+from segbench.topology import Connectivity, Skeleton
 
 Floats = NDArray[np.float64]
 Over = Literal["images", "worst10", "median", "dataset", "classes"]
@@ -28,6 +30,7 @@ OVER_IMAGES: tuple[Over, ...] = ("images", "worst10", "median")
 
 THRESHOLD = 0.65
 TOLERANCE = 2.0
+MAX_BINS, MAX_CLIP = 1000, 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +48,13 @@ class Options:
         spacing_mm: Distance of neighbouring rows and columns; without it, distances are in pixels.
         tolerance: Of nsd and boundary_f1, in the unit of the distances.
         dilation_ratio: Width of boundary_iou's bands, as a share of the image's diagonal.
+        topology: Whether components, holes and centrelines are measured.
+        skeleton: How centrelines are found.
+        connectivity: Neighbours of a foreground pixel, for components and holes.
+        soft: Whether probabilities are measured too; predictions must then be probabilities.
+        bins: How many bins ece has, 1 to 1000.
+        binning: Bins of equal `width`, or of equal `mass` (as many pixels in each).
+        clip: Least probability, and least distance from 1, that nll takes; over 0, at most 0.1.
     """
 
     empty: Empty = "nan"
@@ -57,6 +67,13 @@ class Options:
     spacing_mm: Spacing | None = None
     tolerance: float = TOLERANCE
     dilation_ratio: float = DILATION_RATIO
+    topology: bool = False
+    skeleton: Skeleton = "zhang"
+    connectivity: Connectivity = 8
+    soft: bool = False
+    bins: int = BINS
+    binning: Binning = "width"
+    clip: float = CLIP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +96,11 @@ class Measure:
         tolerance_px: For nsd and boundary_f1 in pixels.
         tolerance_mm: For nsd and boundary_f1 in millimetres.
         dilation_ratio: For boundary_iou.
+        skeleton: For cldice, how a centreline is found.
+        connectivity: For components_error and holes_error, of the foreground.
+        bins: For ece.
+        binning: For ece.
+        clip: For nll.
 
     Raises:
         SegbenchError: There is no such measure, average or option.
@@ -95,6 +117,11 @@ class Measure:
     tolerance_px: float | None = None
     tolerance_mm: float | None = None
     dilation_ratio: float | None = None
+    skeleton: Skeleton | None = None
+    connectivity: Connectivity | None = None
+    bins: int | None = None
+    binning: Binning | None = None
+    clip: float | None = None
 
     def __post_init__(self) -> None:
         definition = definition_of(self.key)
@@ -114,18 +141,12 @@ class Measure:
 
     def _check_options(self, definition: Definition) -> None:
         takes = definition.options
-        defaults = {
-            "threshold": THRESHOLD,
-            "boundary": "inner",
-            "rule": "max",
-            "dilation_ratio": DILATION_RATIO,
-        }
         given = ["tolerance_px", "tolerance_mm"] if "tolerance" not in takes else []
-        given += [name for name in (*defaults, "spacing_mm") if name not in takes]
+        given += [name for name in (*_DEFAULTS, "spacing_mm") if name not in takes]
         for name in given:
             if getattr(self, name) is not None:
                 raise SegbenchError(f"{self.key} takes no {name}")
-        for name, value in defaults.items():
+        for name, value in _DEFAULTS.items():
             if name in takes:
                 self._default(name, value)
         if "tolerance" in takes:
@@ -133,16 +154,19 @@ class Measure:
             if getattr(self, f"tolerance_{other}") is not None:
                 raise SegbenchError(f"{self.key} in {unit} takes no tolerance_{other}")
             self._default(f"tolerance_{unit}", TOLERANCE)
+        _check_number("bins", self.bins, low=1, high=MAX_BINS)
+        _check_number("clip", self.clip, low=0, high=MAX_CLIP, open_low=True)
         _check_number("threshold", self.threshold, low=0, high=1)
         _check_number("tolerance_px", self.tolerance_px, low=0)
         _check_number("tolerance_mm", self.tolerance_mm, low=0)
         _check_number("dilation_ratio", self.dilation_ratio, low=0, open_low=True)
         for side in self.spacing_mm or ():
             _check_number("spacing_mm", side, low=0, open_low=True)
-        if self.boundary is not None and self.boundary not in get_args(Boundary):
-            raise SegbenchError(f"boundary:{self.boundary}; expected inner or length")
-        if self.rule is not None and self.rule not in get_args(Rule):
-            raise SegbenchError(f"rule:{self.rule}; expected max or pooled")
+        for name, choices in _CHOICES.items():
+            value = getattr(self, name)
+            if value is not None and value not in choices:
+                expected = " or ".join(map(str, choices))
+                raise SegbenchError(f"{name}:{value}; expected {expected}")
 
     @property
     def definition(self) -> Definition:
@@ -150,10 +174,16 @@ class Measure:
         return definition_of(self.key)
 
     @property
+    def levels(self) -> int | None:
+        """How many levels of the logit are told apart where pixels of all images are ranked."""
+        ranks = self.key in {"ap", "auroc"} or self.binning == "mass"
+        return LEVELS if ranks and self.over == "dataset" else None
+
+    @property
     def unit(self) -> str:
-        """Of its values: "px", "mm", or "" for a fraction."""
+        """Of its values: "px", "mm", "number", or "" for a fraction."""
         if self.definition.unit != "distance":
-            return ""
+            return self.definition.unit
         return "px" if self.spacing_mm is None else "mm"
 
     @property
@@ -162,7 +192,8 @@ class Measure:
         limits = ((self.threshold, "at IoU {:g}"), (self.tolerance_px, "within {:g} px"))
         limits += ((self.tolerance_mm, "within {:g} mm"),)
         notes = [text.format(value) for value, text in limits if value is not None]
-        notes += [self.unit] if self.unit else []
+        notes += [self.unit] if self.definition.unit == "distance" else []
+        notes += [f"{self.bins} bins of equal {self.binning}"] if self.bins is not None else []
         return self.definition.short_title + (f" ({', '.join(notes)})" if notes else "")
 
     @property
@@ -184,6 +215,25 @@ class Measure:
         """Whether this is a value of the whole label map rather than of one class."""
         return self.label == ALL and self.over != "classes"
 
+
+_DEFAULTS: dict[str, object] = {
+    "threshold": THRESHOLD,
+    "boundary": "inner",
+    "rule": "max",
+    "dilation_ratio": DILATION_RATIO,
+    "skeleton": "zhang",
+    "connectivity": 8,
+    "bins": BINS,
+    "binning": "width",
+    "clip": CLIP,
+}
+_CHOICES: dict[str, tuple[object, ...]] = {
+    "boundary": get_args(Boundary),
+    "rule": get_args(Rule),
+    "binning": get_args(Binning),
+    "skeleton": get_args(Skeleton),
+    "connectivity": get_args(Connectivity),
+}
 
 _AVERAGES: dict[Over, str] = {
     "images": "mean over images",
@@ -232,6 +282,12 @@ _OPTIONS: dict[str, _Option] = {
     "tolerance_px": _Option(_number, float),
     "tolerance_mm": _Option(_number, float),
     "dilation_ratio": _Option(_number, float),
+    "skeleton": _Option(str, str),
+    "connectivity": _Option(str, int),
+    "bins": _Option(str, int),
+    "binning": _Option(str, str),
+    "clip": _Option(_number, float),
+    "levels": _Option(str, int),
 }
 
 
@@ -243,7 +299,7 @@ def legal_pairs(definition: Definition, class_names: Sequence[str]) -> list[tupl
         overs = ("images", *(("worst10", "median") * definition.tail))
         overs += ("dataset",) * definition.pooled
         pairs += [(over, name) for over in overs for name in names]
-        if definition.pooled:
+        if definition.pooled and not definition.of_probabilities:
             pairs += [("classes", ALL), ("classes", FOREGROUND)]
     if definition.whole_map is not None:
         pairs += [("images", ALL), ("dataset", ALL)]
@@ -273,7 +329,11 @@ def parse(text: str) -> Measure:
         raise SegbenchError(f"{text!r}: expected unit:px, or spacing_mm:ROWxCOLUMN")
     if "class" not in found or found.get("over") not in get_args(Over):
         raise SegbenchError(f"{text!r}: expected class:NAME and over: {', '.join(get_args(Over))}")
-    return Measure(key=key, label=found.pop("class"), **found)
+    levels = found.pop("levels", None)
+    measure = Measure(key=key, label=found.pop("class"), **found)
+    if levels not in {None, measure.levels}:
+        raise SegbenchError(f"{text!r}: levels:{levels}; expected {measure.levels or 'none'}")
+    return measure
 
 
 def values(measure: Measure, counts: Counts) -> Floats:
@@ -312,7 +372,7 @@ def grid(
 
     Args:
         class_names: The classes.
-        background: Index of the background, which has no boundary of its own; None: there is none.
+        background: Index of the background, which has no shape of its own; None: there is none.
         options: Of the measures.
 
     Raises:
@@ -321,14 +381,19 @@ def grid(
     options = options or Options()
     measures: list[Measure] = []
     for row in TABLE:
-        if row.of_boundaries and not options.surface:
+        if (row.of_boundaries and not options.surface) or (
+            row.of_topology and not options.topology
+        ):
             continue
+        if row.of_probabilities and not options.soft:
+            continue
+        of_objects = row.of_shape or row.of_probabilities
         key = _percentile_key(options.percentile) if row.key == "hd95" else row.key
         settings = _settings(row, options)
         for over, label in legal_pairs(row, class_names):
             if label == FOREGROUND and background is None:
                 continue
-            if row.of_boundaries and background is not None and label == class_names[background]:
+            if of_objects and background is not None and label == class_names[background]:
                 continue
             measures.append(Measure(key=key, label=label, over=over, **settings))  # type: ignore[arg-type]  legal by construction
     return measures
@@ -348,5 +413,6 @@ def _settings(row: Definition, options: Options) -> dict[str, Any]:
     if "tolerance" in row.options:
         unit = "px" if options.spacing_mm is None else "mm"
         settings[f"tolerance_{unit}"] = options.tolerance
-    settings["empty"] = options.empty_distance if row.family == "distance" else options.empty
+    if row.family not in {"number", "soft"}:
+        settings["empty"] = options.empty_distance if row.family == "distance" else options.empty
     return settings

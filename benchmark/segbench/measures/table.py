@@ -13,6 +13,12 @@ Families, and what each does where a class is absent from one or both masks of a
 `distance`: in neither: undefined. In only one: the image's diagonal (`empty:diagonal`; no
     distance in the image is longer), so that a missed object is never dropped; or `empty:inf`, or,
     only where it is asked for, `empty:nan`.
+`skeleton`: as `object`, of the two centrelines.
+`number`: what is counted in each mask; an absent class has none, so that in neither is an agreement
+    (`empty:0`), and in only one of them all of the other's are wrong. A missing prediction is as
+    wrong as an image of that size allows.
+`soft`: of probabilities, of one class against the rest; only 0/0 is undefined (`ap` without a pixel
+    of the class, `auroc` without a pixel of the class or without one outside it).
 """
 
 from __future__ import annotations
@@ -26,20 +32,35 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench import surface
+from segbench import soft, surface
 from segbench.confusion import Counts
 from segbench.errors import SegbenchError
 from segbench.measures import overlap
 
 Floats = NDArray[np.float64]
-Family = Literal["object", "agreement", "boundary", "distance"]
-Option = Literal["threshold", "boundary", "rule", "spacing_mm", "tolerance", "dilation_ratio"]
+Family = Literal["object", "agreement", "boundary", "distance", "skeleton", "number", "soft"]
+Option = Literal[
+    "threshold",
+    "boundary",
+    "rule",
+    "spacing_mm",
+    "tolerance",
+    "dilation_ratio",
+    "skeleton",
+    "connectivity",
+    "bins",
+    "binning",
+    "clip",
+]
 
 EMPTY_CHOICES: dict[Family, tuple[str, ...]] = {
     "object": ("nan", "1", "0"),
     "agreement": ("nan", "1", "0"),
     "boundary": ("nan", "1", "0"),
     "distance": ("diagonal", "nan", "inf"),
+    "skeleton": ("nan", "1", "0"),
+    "number": ("0",),
+    "soft": ("nan",),
 }
 """What `empty:` may say of each family; the first is the default."""
 
@@ -52,6 +73,12 @@ EMPTY_RULES: dict[Family, str] = {
     "one of them: the worst value, 0",
     "distance": "in neither map: undefined, left out and counted; in only one of them: the "
     "image's diagonal (empty:diagonal; or inf, or nan)",
+    "skeleton": "in neither map: undefined, left out and counted (empty:nan; or 1, or 0); in only "
+    "one of them: the worst value, 0",
+    "number": "an absent class has none: in neither map they agree, 0; in only one of them: all "
+    "that it has are wrong",
+    "soft": "only 0/0 is undefined, left out and counted: ap in an image without the class, auroc "
+    "in an image without the class or without anything else",
 }
 
 
@@ -66,8 +93,9 @@ class Definition:
         family: Which empty rule it follows.
         reference: Where it comes from.
         best: The value of a perfect prediction.
-        worst: What a missing prediction scores; infinite: the image's diagonal.
-        unit: "" for fractions, "distance" for pixels or millimetres.
+        worst: What a missing prediction scores; infinite: the most that the image allows (its
+            diagonal, or as many single pixels as can lie apart).
+        unit: "" for fractions, "distance" for pixels or millimetres, "number" for how many.
         per_class: From counts (..., K) to values (..., K).
         whole_map: From counts (..., K) to values (...).
         at_threshold: Turns an image's values into others, given the option `threshold`.
@@ -84,7 +112,7 @@ class Definition:
     reference: str
     best: float = 1.0
     worst: float = 0.0
-    unit: Literal["", "distance"] = ""
+    unit: Literal["", "distance", "number"] = ""
     per_class: Callable[[Counts], Floats] | None = None
     whole_map: Callable[[Counts], Floats] | None = None
     at_threshold: Callable[[Floats, float], Floats] | None = None
@@ -108,9 +136,24 @@ class Definition:
         return self.family in {"boundary", "distance"}
 
     @property
+    def of_topology(self) -> bool:
+        """Whether its values come from components, holes or centrelines."""
+        return self.family in {"skeleton", "number"}
+
+    @property
+    def of_shape(self) -> bool:
+        """Whether its values come from the masks' shapes, of one image at a time, not counts."""
+        return self.of_boundaries or self.of_topology
+
+    @property
+    def of_probabilities(self) -> bool:
+        """Whether its values come from probabilities rather than from masks."""
+        return self.family == "soft"
+
+    @property
     def has_classes(self) -> bool:
         """Whether it has a value for a single class."""
-        return self.per_class is not None or self.of_boundaries
+        return self.per_class is not None or self.of_shape or self.of_probabilities
 
     @property
     def short_title(self) -> str:
@@ -351,6 +394,88 @@ TABLE: tuple[Definition, ...] = (
         reference="Cheng et al. 2021, arXiv 2103.16562",
         pooled=False,
         options=("dilation_ratio",),
+    ),
+    Definition(
+        key="cldice",
+        title="Centreline Dice (clDice)",
+        formula="harmonic mean of the shares of the predicted centreline in the reference and of "
+        "the reference's centreline in the prediction",
+        family="skeleton",
+        reference="Shit et al. 2021, doi 10.1109/CVPR46437.2021.01629",
+        pooled=False,
+        tail=True,
+        options=("skeleton",),
+    ),
+    Definition(
+        key="components_error",
+        title="Difference in connected components (Betti number 0)",
+        formula="|components of the prediction - components of the reference|",
+        best=0.0,
+        worst=math.inf,
+        unit="number",
+        family="number",
+        reference="Hu et al. 2019, arXiv 1906.05404",
+        pooled=False,
+        options=("connectivity",),
+    ),
+    Definition(
+        key="holes_error",
+        title="Difference in holes (Betti number 1)",
+        formula="|holes of the prediction - holes of the reference|",
+        best=0.0,
+        worst=math.inf,
+        unit="number",
+        family="number",
+        reference="Hu et al. 2019, arXiv 1906.05404",
+        pooled=False,
+        options=("connectivity",),
+    ),
+    Definition(
+        key="ap",
+        title="Average precision (area under the precision-recall curve)",
+        formula="sum over thresholds n of (R_n - R_(n-1)) P_n; recall R, precision P; no "
+        "interpolation, tied pixels are one threshold",
+        family="soft",
+        reference="Manning et al. 2008, Introduction to Information Retrieval, 8.4",
+    ),
+    Definition(
+        key="auroc",
+        title="AUROC (area under the ROC curve)",
+        formula="share of pairs (pixel of the class, pixel outside it) where the first has the "
+        "higher probability; ties count half",
+        family="soft",
+        reference="Hanley & McNeil 1982, doi 10.1148/radiology.143.1.7063747",
+    ),
+    Definition(
+        key="brier",
+        title="Brier score",
+        formula="mean of (p - y)^2; y is 1 for pixels of the class, else 0",
+        best=0.0,
+        worst=1.0,
+        family="soft",
+        reference="Brier 1950, doi 10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2",
+    ),
+    Definition(
+        key="nll",
+        title="Negative log-likelihood (log loss, binary cross-entropy)",
+        formula="mean of -(y log p + (1 - y) log(1 - p)) in nats, p kept within [clip, 1 - clip]; "
+        "at worst -log(clip)",
+        best=0.0,
+        worst=-math.log(soft.CLIP),
+        family="soft",
+        reference="Good 1952, doi 10.1111/j.2517-6161.1952.tb00104.x",
+        options=("clip",),
+    ),
+    Definition(
+        key="ece",
+        title="Expected calibration error",
+        formula="sum over bins of n_m / n |mean y - mean p|; bins of equal width (k/M, (k+1)/M] or "
+        "of equal mass",
+        best=0.0,
+        worst=1.0,
+        family="soft",
+        reference="Naeini et al. 2015, doi 10.1609/aaai.v29i1.9602",
+        options=("bins", "binning"),
     ),
 )
 

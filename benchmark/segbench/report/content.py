@@ -229,11 +229,12 @@ def _headlines(view: View) -> tuple[tuple[str, Score], ...]:
 def _one_class(view: View) -> Table:
     lines: list[Line] = []
     for definition in view.definitions:
-        if definition.of_boundaries or not definition.higher_is_better:
+        if definition.of_shape or _is_failure(definition):
             continue
         label = view.label if definition.has_classes else ALL
         pair = tuple(view.scores.get((definition.key, label, o)) for o in ("images", "dataset"))
         detail = "" if label == view.label else "of the whole map"
+        detail = detail if definition.higher_is_better else "lower is better"
         name = view.scores[definition.key, label, "images"].measure.title
         lines.append(Line(name=name, detail=detail, scores=pair))
     return Table(
@@ -246,10 +247,14 @@ def _one_class(view: View) -> Table:
     )
 
 
+def _is_failure(definition: Definition) -> bool:
+    return not definition.higher_is_better and not definition.of_probabilities
+
+
 def _worst_cases(view: View) -> Table:
     lines: list[Line] = []
     for definition in view.definitions:
-        if not (definition.tail or definition.of_boundaries or not definition.higher_is_better):
+        if not (definition.tail or definition.of_shape or _is_failure(definition)):
             continue
         overs = ("images", "worst10", "median")
         scores = tuple(view.scores.get((definition.key, view.label, over)) for over in overs)
@@ -257,7 +262,7 @@ def _worst_cases(view: View) -> Table:
         detail = "" if definition.higher_is_better else "lower is better"
         lines.append(Line(name=name, detail=detail, scores=scores))
     return Table(
-        caption="Boundaries and worst cases: the mean over images, the mean of the worst 10 % of "
+        caption="Shapes and worst cases: the mean over images, the mean of the worst 10 % of "
         "them, and the median image (which has no interval).",
         subject="Measure",
         columns=("Mean over images", "Worst 10 %", "Median"),
@@ -284,7 +289,7 @@ def _each_class(view: View) -> Table:
     columns = [("dice", "images"), ("dice", "dataset"), ("iou", "images"), ("iou", "dataset")]
     titles = ["Dice, mean over images", "Dice, pooled", "IoU, mean over images", "IoU, pooled"]
     for definition in view.definitions:
-        if definition.of_boundaries and definition.tail:
+        if definition.of_shape and definition.tail:
             columns.append((definition.key, "images"))
             titles.append(f"{definition.short_title}, mean over images")
     table = view.evaluation.table
@@ -355,8 +360,8 @@ def _option_words(evaluation: Evaluation) -> list[str]:
     for name, value in chosen.items():
         if value == default[name]:
             continue
-        if name == "surface":
-            words.append("--no-surface")
+        if isinstance(value, bool):
+            words.append(f"--{name}" if value else f"--no-{name}")
             continue
         flag = {"rule": "percentile-rule", "threshold": "iou-threshold"}.get(name, name)
         text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

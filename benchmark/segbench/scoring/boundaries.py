@@ -1,8 +1,8 @@
-"""Measures of boundaries for one image: a value for each measure and class.
+"""Measures of shapes for one image, boundaries and topology: a value for each measure and class.
 
 Pixels that the reference ignores are background in both masks. The values here are raw: NaN where
 a class is in neither mask, infinite distances where it is in only one; `settled` applies the empty
-rule to the values of all images.
+rules to the values of all images.
 """
 
 from __future__ import annotations
@@ -15,23 +15,24 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench import surface
+from segbench import surface, topology
 from segbench.masks.labels import IGNORE_ID
 from segbench.measures import Measure
 from segbench.measures.table import surface_function
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.uint8]
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class BoundaryMeasures:
-    """The measures of boundaries of an evaluation, one of each key.
+    """The measures of shapes of an evaluation, one of each key.
 
     Attributes:
         measures: M measures; their class does not matter here.
         class_ids: Of the K columns.
-        skipped: Columns that have no boundary of their own (the background).
+        skipped: Columns that have no shape of their own (the background).
     """
 
     measures: tuple[Measure, ...]
@@ -43,7 +44,7 @@ class BoundaryMeasures:
         cls, measures: Sequence[Measure], class_ids: Sequence[int], *, background: int | None
     ) -> BoundaryMeasures:
         """Those among the measures of a grid."""
-        by_key = {m.key: m for m in measures if m.definition.of_boundaries}
+        by_key = {m.key: m for m in measures if m.definition.of_shape}
         skipped = frozenset(() if background is None else (background,))
         return cls(tuple(by_key.values()), tuple(class_ids), skipped)
 
@@ -71,36 +72,30 @@ class BoundaryMeasures:
                 out[:, column] = self._of_masks(true, guess)
         return out
 
-    def _of_masks(self, true: NDArray[np.bool_], guess: NDArray[np.bool_]) -> list[float]:
+    def _of_masks(self, true: Bools, guess: Bools) -> list[float]:
         distances: surface.SurfaceDistances | None = None
         found: list[float] = []
-        for measure, function in zip(self.measures, self._functions(), strict=True):
-            if function is None:
-                ratio = measure.dilation_ratio or surface.DILATION_RATIO
-                found.append(surface.boundary_iou(true, guess, dilation_ratio=ratio))
+        for measure in self.measures:
+            if measure.key in OF_MASKS:
+                found.append(OF_MASKS[measure.key](measure, true, guess))
                 continue
-            if distances is None:
+            if distances is None:  # one computation serves all of them
                 distances = surface.surface_distances(
                     true,
                     guess,
                     spacing_mm=measure.spacing_mm,
                     boundary=measure.boundary or "inner",
                 )
-            found.append(function(distances))
-        return found
-
-    def _functions(self) -> list[Callable[[surface.SurfaceDistances], float] | None]:
-        return [
-            None
-            if measure.dilation_ratio is not None
-            else partial(
-                surface_function(measure.key),
-                rule=measure.rule,
-                tolerance_px=measure.tolerance_px,
-                tolerance_mm=measure.tolerance_mm,
+            reduce = surface_function(measure.key)
+            found.append(
+                reduce(
+                    distances,
+                    rule=measure.rule,
+                    tolerance_px=measure.tolerance_px,
+                    tolerance_mm=measure.tolerance_mm,
+                )
             )
-            for measure in self.measures
-        ]
+        return found
 
     def settled(
         self,
@@ -121,16 +116,14 @@ class BoundaryMeasures:
         found: dict[str, Floats] = {}
         for i, measure in enumerate(self.measures):
             value = raw[:, i].copy()
+            worst = np.broadcast_to(_worst(measure, sizes)[:, np.newaxis], value.shape).copy()
             if measure.definition.family == "distance":
-                worst = _diagonals(sizes, measure)[:, np.newaxis] * np.ones(value.shape[1])
                 if measure.empty == "inf":
                     worst[:] = np.inf
                 one_empty = np.isinf(value)
                 value[one_empty] = np.nan if measure.empty == "nan" else worst[one_empty]
-            else:
-                worst = np.zeros_like(value)
-                if measure.empty != "nan":
-                    value[np.isnan(value)] = float(measure.empty or "nan")
+            elif measure.empty != "nan":
+                value[np.isnan(value)] = float(measure.empty or "nan")
             value[missing] = worst[missing]
             value[:, sorted(self.skipped)] = np.nan
             value[~has_pixels] = np.nan
@@ -146,6 +139,54 @@ def _any_of(codes: Mask, wanted: Collection[int]) -> NDArray[np.bool_]:
     for mask in others:
         first |= mask
     return first
+
+
+def _boundary_iou(measure: Measure, true: Bools, guess: Bools) -> float:
+    ratio = measure.dilation_ratio or surface.DILATION_RATIO
+    return surface.boundary_iou(true, guess, dilation_ratio=ratio)
+
+
+def _cl_dice(measure: Measure, true: Bools, guess: Bools) -> float:
+    return topology.cl_dice(true, guess, method=measure.skeleton or "zhang")
+
+
+def _components_error(measure: Measure, true: Bools, guess: Bools) -> float:
+    return _difference(partial(topology.components, connectivity=_neighbours(measure)), true, guess)
+
+
+def _holes_error(measure: Measure, true: Bools, guess: Bools) -> float:
+    return _difference(partial(topology.holes, connectivity=_neighbours(measure)), true, guess)
+
+
+def _difference(number: Callable[[Bools], int], true: Bools, guess: Bools) -> float:
+    return float(abs(number(guess) - number(true)))
+
+
+def _neighbours(measure: Measure) -> topology.Connectivity:
+    return measure.connectivity or 8
+
+
+OF_MASKS: dict[str, Callable[[Measure, Bools, Bools], float]] = {
+    "boundary_iou": _boundary_iou,
+    "cldice": _cl_dice,
+    "components_error": _components_error,
+    "holes_error": _holes_error,
+}
+"""The measures of shapes that do not come from distances between boundaries."""
+
+
+def _worst(measure: Measure, sizes: Sequence[tuple[int, int]]) -> Floats:
+    """(n,): what a missing prediction scores in an image of each size."""
+    match measure.key:
+        case "components_error":
+            most = partial(topology.most_components, connectivity=_neighbours(measure))
+        case "holes_error":
+            most = partial(topology.most_holes, connectivity=_neighbours(measure))
+        case _ if measure.definition.family == "distance":
+            return _diagonals(sizes, measure)
+        case _:
+            return np.zeros(len(sizes))
+    return np.array([most(size) for size in sizes], dtype=np.float64)
 
 
 def _diagonals(sizes: Sequence[tuple[int, int]], measure: Measure) -> Floats:

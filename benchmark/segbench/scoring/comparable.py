@@ -9,7 +9,7 @@ from segbench.measures import Measure
 from segbench.scoring.scores import Score
 from segbench.scoring.stored import Stored
 
-HANDLING = ("missing", "resize", "cut")
+HANDLING = ("missing", "resize", "cut", "chosen")
 """Parts of a signature that say how one submission was read, not how masks are measured; they stand
 in it only where they had an effect, so that they may differ between entries."""
 

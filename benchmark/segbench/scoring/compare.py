@@ -278,6 +278,7 @@ def _together(a: Table, b: Table) -> Table:
         np.concatenate([a.missing, b.missing]),
         np.concatenate([[mark + group for group in table.groups] for table, mark in both]),
         {key: np.concatenate((a.surface[key], b.surface[key])) for key in a.surface},
+        a.soft.and_then(b.soft) if a.soft is not None and b.soft is not None else None,
     )
 
 

@@ -20,6 +20,7 @@ from segbench.measures import ALL, FOREGROUND, Measure, Options, grid
 from segbench.scoring.boundaries import BoundaryMeasures
 from segbench.scoring.engine import Engine, n_threads
 from segbench.scoring.scores import Score, Table, score_table
+from segbench.scoring.soft import SoftMeasures
 from segbench.scoring.tally import Policy, Progress, Tally, tally
 from segbench.scoring.target import Target, find_prepared, prepared_target, reference_target
 from segbench.statistics.bootstrap import Method, check_method
@@ -234,6 +235,7 @@ def score_target(
         jobs=jobs,
         progress=progress,
         boundaries=boundaries if boundaries.measures else None,
+        soft=SoftMeasures.of(measures, ids, background=background),
         engine=engine,
     )
     return reduce_counts(
@@ -275,6 +277,7 @@ def reduce_counts(
         counted.missing,
         np.array([item.group for item in target.items]),
         counted.surface,
+        counted.soft,
     )
 
     def scored(part: Table, where: str) -> tuple[Score, ...]:
@@ -315,8 +318,11 @@ def _signature_tail(target: Target, counted: Tally, policy: Policy, part: Table,
         parts.append("|missing:worst")
     if counted.n_resized:
         parts.append("|resize:nearest")
-    if counted.reading.form is Form.PROBABILITIES and policy.threshold != 0.5:  # noqa: PLR2004
-        parts.append(f"|cut:{policy.threshold!r}")
+    if counted.reading.form is Form.PROBABILITIES:
+        if policy.threshold != 0.5 or policy.chosen:  # noqa: PLR2004
+            parts.append(f"|cut:{policy.threshold!r}")
+        if policy.chosen:
+            parts.append(f"|chosen:{policy.chosen}")
     return "".join(parts) + f"|v:{__version__}"
 
 

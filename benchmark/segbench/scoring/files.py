@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from segbench._version import __version__
 from segbench.errors import SegbenchError
+from segbench.folders import place_folder
 from segbench.scoring.evaluate import Evaluation
 from segbench.scoring.journal import JOURNAL
 from segbench.scoring.scores import Score, Table
+from segbench.scoring.soft_files import PROBABILITIES, write_cells
 from segbench.statistics.bootstrap import LEVEL, SEED, Method, n_resamples_of
 
 SCORES, ROWS, REPORT = "scores.json", "rows.parquet", "report.html"
-OURS = frozenset({SCORES, ROWS, REPORT, JOURNAL})
+OURS = frozenset({SCORES, ROWS, REPORT, PROBABILITIES, JOURNAL})
 
 
 def scores_json(evaluation: Evaluation) -> dict[str, object]:
@@ -96,36 +96,11 @@ def write_evaluation(
         text = json.dumps(scores_json(evaluation), indent=1, ensure_ascii=False, allow_nan=False)
         (made / SCORES).write_text(text + "\n", encoding="utf-8")
         evaluation.rows().to_parquet(made / ROWS, index=False)
+        if evaluation.table.soft is not None:
+            write_cells(evaluation.table.soft, made / PROBABILITIES)
         extra(made)
 
-    replace_folder(folder, fill)
-
-
-def replace_folder(folder: Path, fill: Callable[[Path], None]) -> None:
-    """Make a folder whole or not at all, in place of the one that is there.
-
-    Args:
-        folder: The folder to make.
-        fill: Writes the files into a folder beside it.
-
-    Raises:
-        SegbenchError: It cannot be written.
-    """
-    try:
-        folder.absolute().parent.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.absolute().parent))
-    except OSError as error:
-        raise SegbenchError(f"{folder}: cannot be written ({error.strerror})") from error
-    try:
-        made.chmod(0o755)  # mkdtemp makes it private
-        fill(made)
-        if folder.exists():
-            shutil.rmtree(folder)
-        made.rename(folder)
-    except OSError as error:
-        raise SegbenchError(f"{folder}: could not be written ({error})") from error
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
+    place_folder(folder, fill, replace=True)
 
 
 def refuse_foreign(folder: Path) -> None:

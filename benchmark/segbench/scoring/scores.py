@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from segbench.confusion import Counts
 from segbench.measures import FOREGROUND, OVER_IMAGES, Measure, values
+from segbench.scoring.soft import SoftTable
 from segbench.statistics.bootstrap import (
     SEED,
     Method,
@@ -62,6 +63,7 @@ class Table:
         missing: (n,) bool: no prediction; scores the worst value.
         groups: (n,) group of each image.
         surface: By key of a measure of boundaries its values (n, K), the empty rule applied.
+        soft: What was measured of probabilities; None where that was not asked for.
     """
 
     class_names: tuple[str, ...]
@@ -71,6 +73,7 @@ class Table:
     missing: NDArray[np.bool_]
     groups: NDArray[np.str_]
     surface: Mapping[str, Floats] = field(default_factory=dict[str, Floats])
+    soft: SoftTable | None = None
 
     def __len__(self) -> int:
         return len(self.missing)
@@ -95,12 +98,22 @@ class Table:
             self.missing[chosen],
             self.groups[chosen],
             {key: values[chosen] for key, values in self.surface.items()},
+            None if self.soft is None else self.soft.take(chosen),
         )
+
+    @property
+    def of_soft(self) -> SoftTable:
+        """What was measured of probabilities, where anything was."""
+        if self.soft is None:
+            raise AssertionError("no probabilities are measured")
+        return self.soft
 
     def per_image(self, measure: Measure) -> Floats:
         """A measure's value of each image (n,), with the worst value where it is missing."""
-        if measure.definition.of_boundaries:
+        if measure.definition.of_shape:
             return self.surface[measure.key][:, self.class_names.index(measure.label)]
+        if measure.definition.of_probabilities:
+            return self.of_soft.values[measure.key][:, self.class_names.index(measure.label)]
         counts = self.map_counts if measure.of_map() else self.counts
         value = values(measure, counts)
         if not measure.of_map():
@@ -179,12 +192,12 @@ class Sums:
 
 
 def linear_sums(table: Table, measure: Measure) -> Sums | None:
-    """The sums behind a score; None for the worst tenth and the median, which have none."""
+    """The sums behind a score; None for the worst tenth, the median and pooled probabilities."""
     reduction = _Reduction.of(table, [measure])
     if measure.over == "images":
         sums = np.hstack((reduction.value_sums, reduction.value_counts))
         return Sums(sums, lambda found: _ratio(found[..., 0], found[..., 1]))
-    if measure.over in OVER_IMAGES:
+    if measure.over in OVER_IMAGES or measure.definition.of_probabilities:
         return None
     if measure.of_map():
         return Sums(_flat(reduction.map_counts), lambda found: values(measure, _counts(found)))
@@ -271,6 +284,7 @@ class _Reduction:
     defined: NDArray[np.int64]  # (measures,), 0 where not over images
     means: Floats  # (image measures,)
     tails: Mapping[Measure, _Tail]
+    soft: Mapping[Measure, Statistic]  # pooled measures of probabilities
 
     @property
     def n_units(self) -> int:
@@ -311,6 +325,11 @@ class _Reduction:
                 for m, values in of_image.items()
                 if m.over == "worst10"
             },
+            soft={
+                m: table.of_soft.pooled(m, table.class_names.index(m.label), unit, n_units)
+                for m in measures
+                if m.definition.of_probabilities and m.over == "dataset"
+            },
         )
 
     def points(self, table: Table) -> Floats:
@@ -342,6 +361,8 @@ class _Reduction:
                 out[:, i] = self.tails[measure].mean(weight)
             elif measure.over == "median":
                 continue
+            elif measure in self.soft:
+                out[:, i] = self.soft[measure](weight)[:, 0]
             elif measure.of_map():
                 out[:, i] = values(measure, pooled_map)
             else:

@@ -20,10 +20,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from segbench.confusion import Counts, worst_map
 from segbench.errors import Problems, SegbenchError
 from segbench.masks.json_files import read_json, read_regular
-from segbench.measures import ALL, FOREGROUND, Measure, definition_of, parse
+from segbench.measures import ALL, DEFINITIONS, FOREGROUND, Measure, definition_of, parse
 from segbench.scoring.evaluate import SIZE, sizes
 from segbench.scoring.files import ROWS, SCORES
 from segbench.scoring.scores import Score, Table, point_values
+from segbench.scoring.soft import SoftTable
+from segbench.scoring.soft_files import PROBABILITIES, read_cells
+from segbench.soft import BINS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -306,7 +309,7 @@ def _table(
         raise SegbenchError(f"{path}: samples are missing for some classes only; {_AGAIN}")
     absent = missing[:, 0].astype(bool)
     measured = {row.measure for row in head.scores}
-    boundaries = {key for key in measured if _of_boundary(key)}
+    shapes = {key for key in measured if _of_shape(key)}
     columns = {
         name: tuple(_label(value) for value in rows[name].to_pylist()[:: len(names)])
         for name in rows.column_names
@@ -320,7 +323,8 @@ def _table(
             _map_counts(counts, absent),
             absent,
             np.array(columns.get("group", ids)),
-            {key: _of_boundaries(path, rows, key, len(names)) for key in sorted(boundaries)},
+            {key: _in_rows(path, rows, key, len(names)) for key in sorted(shapes)},
+            _soft(path, rows, head, counts),
         ),
         columns,
     )
@@ -342,16 +346,30 @@ def _longest(texts: pa.Array) -> int:
     return pc.call_function("min_max", [lengths]).as_py()["max"] or 0
 
 
-def _of_boundary(key: str) -> bool:
-    """Whether a measure that we know is of boundaries."""
+def _of_shape(key: str) -> bool:
+    """Whether a measure that we know is of shapes."""
     try:
-        return definition_of(key).of_boundaries
+        return definition_of(key).of_shape
     except SegbenchError:
         return False
 
 
-def _of_boundaries(path: Path, rows: pa.Table, key: str, n_classes: int) -> NDArray[np.float64]:
-    """The values (n, K) of a measure of boundaries, which only its column holds."""
+def _soft(path: Path, rows: pa.Table, head: _Scores, counts: Counts) -> SoftTable | None:
+    """What was measured of probabilities: its columns, and the cells beside the rows."""
+    measures = [measure_of(row.signature) for row in head.scores if row.measure in _SOFT]
+    if not measures:
+        return None
+    keys = sorted({measure.key for measure in measures})
+    values = {key: _in_rows(path, rows, key, counts.tp.shape[1]) for key in keys}
+    bins = next((measure.bins for measure in measures if measure.bins), BINS)
+    return read_cells(path.parent / PROBABILITIES, values, counts, bins=bins)
+
+
+_SOFT = frozenset(key for key, row in DEFINITIONS.items() if row.of_probabilities)
+
+
+def _in_rows(path: Path, rows: pa.Table, key: str, n_classes: int) -> NDArray[np.float64]:
+    """The values (n, K) of a measure that only its column holds: not from counts."""
     if key not in rows.column_names or not _is_floating(rows, key):
         raise SegbenchError(f"{path}: has no column of numbers {key}; {_AGAIN}")
     return rows[key].to_numpy().reshape(-1, n_classes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,16 +18,19 @@ from segbench.kernels.native import INTERFACE
 from segbench.masks.decode import IDENTITY, Decoded, Kind, MaskFileError, Size, Value
 from segbench.masks.digests import content_line, digest
 from segbench.masks.forms import Form, Reading, Seen, decide
+from segbench.masks.grey import read_as
 from segbench.masks.labels import IGNORE_ID
 from segbench.masks.runs import Runs, as_mask
 from segbench.masks.submission import Submission
 from segbench.scoring.boundaries import BoundaryMeasures
 from segbench.scoring.engine import Engine, Threads
 from segbench.scoring.journal import packed, unpacked
+from segbench.scoring.soft import SoftImage, SoftMeasures, SoftTable
 from segbench.scoring.target import Item, Target
 
 Floats = NDArray[np.float64]
 Progress = Callable[[int, int], None]
+Number = TypeVar("Number", bound=np.generic)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +42,7 @@ class Policy:
     extra: Literal["error", "ignore"] = "error"
     resize: Literal["error", "nearest"] = "error"
     threshold: float = 0.5
+    chosen: str = ""  # by what and on what the threshold was chosen, as a signature says it
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class Tally:
         n_resized: How many predictions were resized.
         digest: The content digest of the samples.
         surface: By key of a measure of boundaries its values (n, K).
+        soft: What was measured of probabilities; None where that was not asked for.
     """
 
     counts: Counts
@@ -62,6 +67,7 @@ class Tally:
     n_resized: int
     digest: str
     surface: Mapping[str, Floats]
+    soft: SoftTable | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,7 @@ class _Joint:
     line: str
     assumed: tuple[int | None, ...] = ()
     surface: Floats | None = None
+    soft: SoftImage | None = None
 
     def show(self, seen: Seen, identifier: str) -> None:
         """Tell which values occur, at valid pixels and at ignored ones."""
@@ -111,19 +118,23 @@ def tally(
     jobs: int,
     progress: Progress,
     boundaries: BoundaryMeasures | None = None,
+    soft: SoftMeasures | None = None,
     engine: Engine | None = None,
 ) -> Tally:
-    """Count every sample of a target, and measure its boundaries, by `jobs` threads or an engine.
+    """Count every sample of a target, and measure its boundaries and probabilities.
+
+    By `jobs` threads, or by an engine.
 
     Raises:
         SegbenchError: Predictions are missing, extra, unreadable, of the wrong size or in no form
             that is known; one error lists all of it.
     """
+    submission = read_as(submission, policy.form)
     problems = Problems()
     _check_ids(target, submission, policy, problems)
     predicted = submission.ids
     present = [item for item in target.items if item.id in predicted]
-    counting = _Counting(target, submission, policy, boundaries)
+    counting = _Counting(target, submission, policy, boundaries, soft)
     engine = engine or Threads(jobs)
     joints, seen = _count_all(counting, present, engine, progress, problems)
     try:
@@ -174,6 +185,14 @@ def tally(
         n_resized=sum(joint.resized for joint in joints.values()),
         digest=target.digest or digest(lines),
         surface=surface,
+        soft=None
+        if soft is None
+        else soft.table(
+            [joints[item.id].soft if item.id in joints else None for item in target.items],
+            reference=matrices.sum(axis=2),
+            origin=submission.origin,
+            form=str(reading.form),
+        ),
     )
 
 
@@ -234,6 +253,7 @@ class _Counting:
     submission: Submission
     policy: Policy
     boundaries: BoundaryMeasures | None
+    soft: SoftMeasures | None = None
 
     def __call__(self, item: Item) -> _Joint:
         known = {label.id for label in self.target.classes} | {IGNORE_ID}
@@ -251,7 +271,11 @@ class _Counting:
             )
         line = "" if self.target.digest else content_line(item.id, None, as_mask(reference))
         resized = decoded.size != item.size
-        joint = _Joint(pairs, decoded.kind, decoded.values, resized, line)
+        soft = None
+        if self.soft is not None and decoded.probabilities is not None:
+            probabilities = resize_nearest(decoded.probabilities, item.size)
+            soft = self.soft.of_image(as_mask(reference), probabilities)
+        joint = _Joint(pairs, decoded.kind, decoded.values, resized, line, soft=soft)
         reading = self._reading_of(joint, item.id) if self.boundaries is not None else None
         if reading is None:
             return joint
@@ -287,14 +311,20 @@ class _Counting:
 
     def record(self, result: _Joint) -> object:
         """A joint as JSON; the identity, which nearly all have, is not written out."""
-        found = {f.name: packed(getattr(result, f.name)) for f in fields(result)}
-        return found | ({"values": None} if result.values == IDENTITY else {})
+        plain = {f.name: getattr(result, f.name) for f in fields(result)}
+        if result.values == IDENTITY:
+            plain["values"] = None
+        if result.soft is not None:
+            plain["soft"] = result.soft.record()
+        return {name: packed(value) for name, value in plain.items()}
 
     def recall(self, record: object) -> _Joint:
         packed_ = cast("dict[str, object]", record)
         found: dict[str, Any] = {name: unpacked(value) for name, value in packed_.items()}
         found["kind"] = Kind(found["kind"])
         found["values"] = found["values"] or IDENTITY
+        if found["soft"] is not None:
+            found["soft"] = SoftImage.recall(found["soft"])
         return _Joint(**found)
 
     def _reading_of(self, joint: _Joint, identifier: str) -> Reading | None:
@@ -370,7 +400,7 @@ def _surfaces(
 
 @dataclass(frozen=True)
 class _Again:
-    """Measures the boundaries of a sample whose own form was not that of all."""
+    """Measures the shapes of a sample whose own form was not that of all."""
 
     counting: _Counting
     reading: Reading
@@ -383,14 +413,14 @@ class _Again:
         return replace(self, counting=self.counting.part([item for _, item, _ in work]))
 
 
-def resize_nearest(codes: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
-    """Nearest-neighbour resize of HxW codes: each pixel centre takes the value it falls on."""
-    if codes.shape == size:
-        return codes
+def resize_nearest(array: NDArray[Number], size: Size) -> NDArray[Number]:
+    """Nearest-neighbour resize of (..., H, W): each pixel centre takes the value it falls on."""
+    if array.shape[-2:] == size:
+        return array
     height, width = size
-    rows = ((np.arange(height) + 0.5) * codes.shape[0] / height).astype(np.intp)
-    columns = ((np.arange(width) + 0.5) * codes.shape[1] / width).astype(np.intp)
-    return codes[rows[:, np.newaxis], columns]
+    rows = ((np.arange(height) + 0.5) * array.shape[-2] / height).astype(np.intp)
+    columns = ((np.arange(width) + 0.5) * array.shape[-1] / width).astype(np.intp)
+    return array[..., rows[:, np.newaxis], columns]
 
 
 def label_maps(
@@ -400,6 +430,7 @@ def label_maps(
 
     It returns HxW uint8, or None for a sample without a prediction.
     """
+    submission = read_as(submission, policy.form)
     sizes = {item.id: item.size for item in target.items}
     predicted = submission.ids
 

@@ -191,20 +191,13 @@ def heading(measure: Measure) -> str:
 
 def full_heading(measure: Measure) -> str:
     """A measure in words, with class, average and unit."""
-    unit = "" if not measure.definition.unit else f", {unit_of(measure)}"
+    unit = f", {measure.unit}" if measure.unit else ""
     title = measure.definition.short_title
     return f"{title}, class {measure.label}, {OVER[measure.over]}{unit}"
 
 
-def unit_of(measure: Measure) -> str:
-    """The unit of a distance; empty for fractions."""
-    if not measure.definition.unit:
-        return ""
-    return "px" if measure.spacing_mm is None else "mm"
-
-
 def decimals(measure: Measure) -> int:
-    """That are shown: three of fractions, one of distances."""
+    """That are shown: three of fractions, one of distances and numbers."""
     return 1 if measure.definition.unit else 3
 
 

@@ -16,15 +16,14 @@ from segbench.board.site.pages import (
     heading,
     render,
     subgroup_cells,
-    unit_of,
 )
 from segbench.board.site.scripts import digits_of, number, packed, script
 from segbench.board.site.viewer import Viewer, pages_of, viewers
 from segbench.board.standings import Standing
 from segbench.errors import SegbenchError
+from segbench.folders import place_folder
 from segbench.measures import Measure
 from segbench.scoring.compare import image_values
-from segbench.scoring.files import replace_folder
 from segbench.scoring.scores import Score, Table
 
 ASSETS = ("site.css", "theme.js", "site.js", "charts.js", "board.js", "entry.js", "compare.js")
@@ -67,7 +66,7 @@ def write_site(
             for path, content in pages_of(viewer):
                 _write(made / key / path, content)
 
-    replace_folder(folder, fill)
+    place_folder(folder, fill, replace=True)
 
 
 def is_site(folder: Path) -> bool:
@@ -167,7 +166,7 @@ def _measure(measure: Measure) -> dict[str, object]:
         "title": full_heading(measure),
         "short": heading(measure),
         "over": measure.over,
-        "unit": unit_of(measure),
+        "unit": measure.unit,
         "shown": decimals(measure),
         "higher": measure.definition.higher_is_better,
         "best": measure.definition.best,
