@@ -23,9 +23,9 @@ from segbench.masks.decode import MaskFileError
 from segbench.masks.submission import Files, open_submission
 from segbench.measures import grid
 from segbench.scoring import journal as journals
-from segbench.scoring.boundaries import BoundaryMeasures
 from segbench.scoring.engine import Engine, Threads
 from segbench.scoring.journal import JOURNAL, Journaled, packed, unpacked
+from segbench.scoring.shapes import ShapeMeasures
 from segbench.scoring.tally import Policy, Tally, tally
 from segbench.scoring.target import reference_target
 
@@ -177,7 +177,7 @@ def tallied(
         policy=policy or Policy(),
         jobs=1,
         progress=lambda _done, _of: None,
-        boundaries=BoundaryMeasures.of(measures, [0, 1], background=0),
+        shapes=ShapeMeasures.of(measures, [0, 1], background=0),
         engine=engine,
     )
 
@@ -195,9 +195,9 @@ def same(one: Tally, other: Tally) -> None:
     assert one.digest == other.digest
     assert one.reading == other.reading
     np.testing.assert_array_equal(np.stack(list(one.counts)), np.stack(list(other.counts)))
-    assert one.surface.keys() == other.surface.keys()
-    for key, values in one.surface.items():
-        np.testing.assert_array_equal(values, other.surface[key])
+    assert one.shapes.keys() == other.shapes.keys()
+    for key, values in one.shapes.items():
+        np.testing.assert_array_equal(values, other.shapes[key])
 
 
 def counted_again(root: Path, monkeypatch, **options) -> tuple[Tally, list[str]]:

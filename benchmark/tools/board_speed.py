@@ -89,12 +89,12 @@ def _table(
     both = [np.stack(pair, axis=1) for pair in ((tn, tp), (fn, fp), (fp, fn), (tp, tn))]
     counts = Counts(*both)
     surface = {}
-    for key, values in like.surface.items():
+    for key, values in like.shapes.items():
         share = np.clip(wrong * drawn.uniform(0.5, 1.5, len(wrong)), 0, 1)
         is_distance = not np.nanmax(values, initial=0) > 0
         of_object = 200 * share if is_distance else 1 - share
         surface[key] = np.stack((np.full(len(share), np.nan), of_object), axis=1)
-    return replace(like, counts=counts, map_counts=counts, surface=surface)
+    return replace(like, counts=counts, map_counts=counts, shapes=surface)
 
 
 def _write(folder: Path, like: Evaluation, table: Table, drawn: np.random.Generator) -> None:

@@ -18,8 +18,8 @@ from segbench.masks.decode import MaskFileError
 from segbench.masks.labels import IGNORE_ID, is_background
 from segbench.masks.submission import Submission
 from segbench.measures import ALL, FOREGROUND, Measure, Options, grid
-from segbench.scoring.boundaries import BoundaryMeasures
 from segbench.scoring.scores import Table, point_values
+from segbench.scoring.shapes import ShapeMeasures
 from segbench.scoring.tally import Policy, Progress, label_maps, tally
 from segbench.scoring.target import Item, Target
 from segbench.scoring.threads import in_order
@@ -148,7 +148,7 @@ def converse(
         policy=policy,
         jobs=jobs,
         progress=progress,
-        boundaries=BoundaryMeasures.of(measures, ids, background=background),
+        shapes=ShapeMeasures.of(measures, ids, background=background),
     )
     table = Table(
         names,
@@ -157,7 +157,7 @@ def converse(
         counted.map_counts,
         counted.missing,
         np.array([item.group for item in target.items]),
-        counted.surface,
+        counted.shapes,
     )
     points = point_values(table, measures).tolist()
     data = f"|ignore:{IGNORE_ID}|data:{target.name}@{target.version}/{target.selection}"

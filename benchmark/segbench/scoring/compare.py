@@ -277,7 +277,7 @@ def _together(a: Table, b: Table) -> Table:
         Counts.concatenate([a.map_counts, b.map_counts]),
         np.concatenate([a.missing, b.missing]),
         np.concatenate([[mark + group for group in table.groups] for table, mark in both]),
-        {key: np.concatenate((a.surface[key], b.surface[key])) for key in a.surface},
+        {key: np.concatenate((a.shapes[key], b.shapes[key])) for key in a.shapes},
         a.soft.and_then(b.soft) if a.soft is not None and b.soft is not None else None,
     )
 

@@ -17,9 +17,9 @@ from segbench.masks.places import Place, is_url, place_of
 from segbench.masks.prepared import data_place, open_prepared
 from segbench.masks.submission import Arrays, Submission, open_submission
 from segbench.measures import ALL, FOREGROUND, Measure, Options, grid
-from segbench.scoring.boundaries import BoundaryMeasures
 from segbench.scoring.engine import Engine, n_threads
 from segbench.scoring.scores import Score, Table, score_table
+from segbench.scoring.shapes import ShapeMeasures
 from segbench.scoring.soft import SoftMeasures
 from segbench.scoring.tally import Policy, Progress, Tally, tally
 from segbench.scoring.target import Target, find_prepared, prepared_target, reference_target
@@ -227,14 +227,14 @@ def score_target(
     ids = [label.id for label in target.classes]
     background = _background(target)
     measures = grid(names, background=background, options=options)
-    boundaries = BoundaryMeasures.of(measures, ids, background=background)
+    shapes = ShapeMeasures.of(measures, ids, background=background)
     counted = tally(
         target,
         submission,
         policy=policy,
         jobs=jobs,
         progress=progress,
-        boundaries=boundaries if boundaries.measures else None,
+        shapes=shapes if shapes.measures else None,
         soft=SoftMeasures.of(measures, ids, background=background),
         engine=engine,
     )
@@ -276,7 +276,7 @@ def reduce_counts(
         counted.map_counts,
         counted.missing,
         np.array([item.group for item in target.items]),
-        counted.surface,
+        counted.shapes,
         counted.soft,
     )
 

@@ -50,7 +50,7 @@ def evaluate_rows(folder: Path, *, by: Sequence[str] = ()) -> Evaluation:
     )
     options = Options()
     wanted = grid(table.class_names, background=table.background, options=options)
-    measures = [m for m in wanted if not m.definition.of_shape or m.key in table.surface]
+    measures = [m for m in wanted if not m.definition.of_shape or m.key in table.shapes]
     absent = sorted({m.key for m in wanted} - {m.key for m in measures})
     notes = [f"not measured when the rows were made: {', '.join(absent)}"] if absent else []
     form = head.get("form")
@@ -65,7 +65,7 @@ def evaluate_rows(folder: Path, *, by: Sequence[str] = ()) -> Evaluation:
             reading=Reading(Form(form), {}),
             n_resized=0,
             digest=stored.digest,
-            surface=table.surface,
+            shapes=table.shapes,
         ),
         measures,
         origin=str(folder),

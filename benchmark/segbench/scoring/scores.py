@@ -62,7 +62,7 @@ class Table:
         map_counts: (n, K) counts that belong to one label map per image.
         missing: (n,) bool: no prediction; scores the worst value.
         groups: (n,) group of each image.
-        surface: By key of a measure of boundaries its values (n, K), the empty rule applied.
+        shapes: By key of a measure of shapes its values (n, K), the empty rule applied.
         soft: What was measured of probabilities; None where that was not asked for.
     """
 
@@ -72,7 +72,7 @@ class Table:
     map_counts: Counts
     missing: NDArray[np.bool_]
     groups: NDArray[np.str_]
-    surface: Mapping[str, Floats] = field(default_factory=dict[str, Floats])
+    shapes: Mapping[str, Floats] = field(default_factory=dict[str, Floats])
     soft: SoftTable | None = None
 
     def __len__(self) -> int:
@@ -97,7 +97,7 @@ class Table:
             self.map_counts[chosen],
             self.missing[chosen],
             self.groups[chosen],
-            {key: values[chosen] for key, values in self.surface.items()},
+            {key: values[chosen] for key, values in self.shapes.items()},
             None if self.soft is None else self.soft.take(chosen),
         )
 
@@ -111,7 +111,7 @@ class Table:
     def per_image(self, measure: Measure) -> Floats:
         """A measure's value of each image (n,), with the worst value where it is missing."""
         if measure.definition.of_shape:
-            return self.surface[measure.key][:, self.class_names.index(measure.label)]
+            return self.shapes[measure.key][:, self.class_names.index(measure.label)]
         if measure.definition.of_probabilities:
             return self.of_soft.values[measure.key][:, self.class_names.index(measure.label)]
         counts = self.map_counts if measure.of_map() else self.counts

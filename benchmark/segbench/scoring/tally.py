@@ -22,9 +22,9 @@ from segbench.masks.grey import read_as
 from segbench.masks.labels import IGNORE_ID
 from segbench.masks.runs import Runs, as_mask
 from segbench.masks.submission import Submission
-from segbench.scoring.boundaries import BoundaryMeasures
 from segbench.scoring.engine import Engine, Threads
 from segbench.scoring.journal import packed, unpacked
+from segbench.scoring.shapes import ShapeMeasures
 from segbench.scoring.soft import SoftImage, SoftMeasures, SoftTable
 from segbench.scoring.target import Item, Target
 
@@ -56,7 +56,7 @@ class Tally:
         reading: How the values were read.
         n_resized: How many predictions were resized.
         digest: The content digest of the samples.
-        surface: By key of a measure of boundaries its values (n, K).
+        shapes: By key of a measure of shapes its values (n, K).
         soft: What was measured of probabilities; None where that was not asked for.
     """
 
@@ -66,7 +66,7 @@ class Tally:
     reading: Reading
     n_resized: int
     digest: str
-    surface: Mapping[str, Floats]
+    shapes: Mapping[str, Floats]
     soft: SoftTable | None = None
 
 
@@ -74,8 +74,8 @@ class Tally:
 class _Joint:
     """One sample's pairs (reference value, prediction code) with their pixels.
 
-    `pairs` is (2, P): the pairs over their pixels, one array to spare memory. `surface` are the raw
-    values of boundaries (M, K) if the file's own form is the submission's: if the values of its
+    `pairs` is (2, P): the pairs over their pixels, one array to spare memory. `shapes` are the raw
+    values (M, K) of shapes if the file's own form is the submission's: if the values of its
     codes stand for the classes `assumed`.
     """
 
@@ -85,7 +85,7 @@ class _Joint:
     resized: bool
     line: str
     assumed: tuple[int | None, ...] = ()
-    surface: Floats | None = None
+    shapes: Floats | None = None
     soft: SoftImage | None = None
 
     def show(self, seen: Seen, identifier: str) -> None:
@@ -117,7 +117,7 @@ def tally(
     policy: Policy,
     jobs: int,
     progress: Progress,
-    boundaries: BoundaryMeasures | None = None,
+    shapes: ShapeMeasures | None = None,
     soft: SoftMeasures | None = None,
     engine: Engine | None = None,
 ) -> Tally:
@@ -134,7 +134,7 @@ def tally(
     _check_ids(target, submission, policy, problems)
     predicted = submission.ids
     present = [item for item in target.items if item.id in predicted]
-    counting = _Counting(target, submission, policy, boundaries, soft)
+    counting = _Counting(target, submission, policy, shapes, soft)
     engine = engine or Threads(jobs)
     joints, seen = _count_all(counting, present, engine, progress, problems)
     try:
@@ -165,12 +165,12 @@ def tally(
             row, code = divmod(pair, IGNORE_ID + 1)
             if row != IGNORE_ID:
                 matrices[i, class_index[row], column[joint.values[code]]] += pixels
-    surface: Mapping[str, Floats] = {}
-    if boundaries is not None:
-        raw = np.full((len(target.items), len(boundaries.measures), n_classes), np.nan)
-        for i, values in _surfaces(counting, joints, reading, engine):
+    of_shapes: Mapping[str, Floats] = {}
+    if shapes is not None:
+        raw = np.full((len(target.items), len(shapes.measures), n_classes), np.nan)
+        for i, values in _values_of_shapes(counting, joints, reading, engine):
             raw[i] = values
-        surface = boundaries.settled(
+        of_shapes = shapes.settled(
             raw,
             [item.size for item in target.items],
             missing=missing,
@@ -184,7 +184,7 @@ def tally(
         reading=reading,
         n_resized=sum(joint.resized for joint in joints.values()),
         digest=target.digest or digest(lines),
-        surface=surface,
+        shapes=of_shapes,
         soft=None
         if soft is None
         else soft.table(
@@ -252,7 +252,7 @@ class _Counting:
     target: Target
     submission: Submission
     policy: Policy
-    boundaries: BoundaryMeasures | None
+    shapes: ShapeMeasures | None
     soft: SoftMeasures | None = None
 
     def __call__(self, item: Item) -> _Joint:
@@ -276,12 +276,12 @@ class _Counting:
             probabilities = resize_nearest(decoded.probabilities, item.size)
             soft = self.soft.of_image(as_mask(reference), probabilities)
         joint = _Joint(pairs, decoded.kind, decoded.values, resized, line, soft=soft)
-        reading = self._reading_of(joint, item.id) if self.boundaries is not None else None
+        reading = self._reading_of(joint, item.id) if self.shapes is not None else None
         if reading is None:
             return joint
         assumed = joint.classes(reading)
-        surface = self._surface(as_mask(reference), codes, joint.codes, assumed)
-        return replace(joint, assumed=assumed, surface=surface)
+        values = self._shape_values(as_mask(reference), codes, joint.codes, assumed)
+        return replace(joint, assumed=assumed, shapes=values)
 
     def decode(self, item: Item) -> Decoded:
         any_size = self.policy.resize == "nearest"
@@ -337,24 +337,24 @@ class _Counting:
             return None
 
     def again(self, item: Item, joint: _Joint, reading: Reading) -> Floats:
-        """The raw values of boundaries of a sample whose own form was not that of all."""
+        """The raw values of shapes of a sample whose own form was not that of all."""
         codes = resize_nearest(self.decode(item).codes, item.size)
-        return self._surface(item.read(), codes, joint.codes, joint.classes(reading))
+        return self._shape_values(item.read(), codes, joint.codes, joint.classes(reading))
 
-    def _surface(
+    def _shape_values(
         self,
         reference: NDArray[np.uint8],
         codes: NDArray[np.uint8],
         present: list[int],
         classes: tuple[int | None, ...],
     ) -> Floats:
-        if self.boundaries is None:
-            raise AssertionError("no boundaries are measured")
+        if self.shapes is None:
+            raise AssertionError("no shapes are measured")
         codes_of: dict[int, list[int]] = {}
         for code, class_id in zip(present, classes, strict=True):
             if class_id is not None:
                 codes_of.setdefault(class_id, []).append(code)
-        return self.boundaries.values(reference, codes, codes_of)
+        return self.shapes.values(reference, codes, codes_of)
 
 
 def _count_all(
@@ -377,7 +377,7 @@ def _count_all(
     return joints, seen
 
 
-def _surfaces(
+def _values_of_shapes(
     counting: _Counting, joints: Mapping[str, _Joint], reading: Reading, engine: Engine
 ) -> Iterator[tuple[int, Floats]]:
     """Each sample's index and raw values; those measured under another form are measured again."""
@@ -386,8 +386,8 @@ def _surfaces(
         joint = joints.get(item.id)
         if joint is None:
             continue
-        if joint.surface is not None and joint.assumed == joint.classes(reading):
-            yield i, joint.surface
+        if joint.shapes is not None and joint.assumed == joint.classes(reading):
+            yield i, joint.shapes
         else:
             redone.append((i, item, joint))
 

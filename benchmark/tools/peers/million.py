@@ -26,9 +26,9 @@ from segbench._version import __version__
 from segbench.masks.prepared import PreparedDataset, load, prepared_datasets
 from segbench.masks.submission import open_submission
 from segbench.measures import Options, grid
-from segbench.scoring.boundaries import BoundaryMeasures
 from segbench.scoring.evaluate import reduce_counts
 from segbench.scoring.files import write_evaluation
+from segbench.scoring.shapes import ShapeMeasures
 from segbench.scoring.tally import Policy, tally
 from segbench.scoring.target import prepared_target
 
@@ -138,7 +138,7 @@ def one(root: Path, *, surface: bool) -> dict[str, Any]:
     phase("cache")
     names = [label.name for label in target.classes]
     measures = grid(names, background=None, options=options)
-    boundaries = BoundaryMeasures.of(measures, range(len(names)), background=None)
+    boundaries = ShapeMeasures.of(measures, range(len(names)), background=None)
     policy = Policy()
     counted = tally(
         target,
@@ -146,7 +146,7 @@ def one(root: Path, *, surface: bool) -> dict[str, Any]:
         policy=policy,
         jobs=jobs,
         progress=lambda _done, _of: None,
-        boundaries=boundaries if surface else None,
+        shapes=boundaries if surface else None,
     )
     phase("count")
     counted_bytes = peak()

@@ -26,7 +26,7 @@ Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class BoundaryMeasures:
+class ShapeMeasures:
     """The measures of shapes of an evaluation, one of each key.
 
     Attributes:
@@ -42,7 +42,7 @@ class BoundaryMeasures:
     @classmethod
     def of(
         cls, measures: Sequence[Measure], class_ids: Sequence[int], *, background: int | None
-    ) -> BoundaryMeasures:
+    ) -> ShapeMeasures:
         """Those among the measures of a grid."""
         by_key = {m.key: m for m in measures if m.definition.of_shape}
         skipped = frozenset(() if background is None else (background,))
