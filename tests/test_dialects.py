@@ -372,7 +372,7 @@ def test_the_list_of_dialects_names_every_number(segbench):
             1,
             "no dialect 'torchmetric'; there are torchmetrics, monai",
         ),
-        (("--dialect", "hf", "--out", "there"), 2, "leave out --out, --by, --interval"),
+        (("--dialect", "hf", "--out", "there"), 2, "leave out --out, --by, --dask, --interval"),
         (("--dialect", "hf", "--percentile", "90"), 2, "by its own rules"),
         (("--dialect", "hf", "--missing", "worst"), 1, "no value for a missing prediction"),
         (("--dialect", "isic2018"), 1, "isic2018 scores one object against a background"),
