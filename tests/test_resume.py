@@ -50,14 +50,28 @@ def masks(tmp_path_factory) -> Path:
     return root
 
 
-def command(masks: Path, out: Path, *more: str) -> list[str]:
+SLOWLY = """
+import sys, time
+from segbench.masks.submission import Files
+
+decode = Files.decode
+Files.decode = lambda *a, **o: (time.sleep(0.02), decode(*a, **o))[1]
+sys.argv[0] = "segbench"
+from segbench.commands.app import main
+main()
+"""
+"""The command with a decoder so slow that a signal finds it at work on the fastest machine."""
+
+
+def command(masks: Path, out: Path, *more: str, slowly: bool = False) -> list[str]:
     folders = [
         "--predictions",
         str(masks / "predictions"),
         "--references",
         str(masks / "references"),
     ]
-    return [sys.executable, "-m", "segbench", "evaluate", *folders, "--out", str(out), *more]
+    program = ["-c", SLOWLY] if slowly else ["-m", "segbench"]
+    return [sys.executable, *program, "evaluate", *folders, "--out", str(out), *more]
 
 
 def stopped(arguments: list[str], out: Path, sent: signal.Signals) -> tuple[int, int, str]:
@@ -101,7 +115,7 @@ def assert_same(one: Path, other: Path) -> None:
 
 def test_a_killed_evaluation_goes_on(masks, whole, tmp_path, monkeypatch):
     out = tmp_path / "out"
-    kept, code, _ = stopped(command(masks, out, "--jobs", "1"), out, signal.SIGKILL)
+    kept, code, _ = stopped(command(masks, out, "--jobs", "1", slowly=True), out, signal.SIGKILL)
     assert code == -signal.SIGKILL
     assert 0 < kept < N
     shutil.copytree(out, tmp_path / "copy")
@@ -131,7 +145,7 @@ def test_a_killed_evaluation_goes_on(masks, whole, tmp_path, monkeypatch):
 
 def test_an_interrupted_one_says_what_to_do(masks, tmp_path):
     out = tmp_path / "out"
-    _, code, err = stopped(command(masks, out, "--jobs", "2"), out, signal.SIGINT)
+    _, code, err = stopped(command(masks, out, "--jobs", "2", slowly=True), out, signal.SIGINT)
     assert code == 130
     assert "run the same command again: it goes on from there" in err
     assert "Traceback" not in err
