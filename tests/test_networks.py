@@ -25,6 +25,7 @@ from segbench.catalog.recipes import (
 )
 from segbench.errors import SegbenchError
 from segbench.masks.labels import LabelClass
+from segbench.training.arithmetic import denormals_as_zero
 from segbench.training.augment import augment, draws
 from segbench.training.canvas import canvas_of, place, put_image, put_mask, take_back
 from segbench.training.export import export_onnx
@@ -518,3 +519,18 @@ def test_recipes_are_strict(tmp_path):
 def test_probabilities_of_one_and_of_several_channels():
     assert probabilities(torch.zeros(1, 1, 1, 1)).item() == 0.5
     assert torch.allclose(probabilities(torch.zeros(1, 4, 1, 1)), torch.tensor(0.25))
+
+
+def test_denormals_are_zero_inside_and_as_they_were_afterwards():
+    fading = torch.full((8,), 1e-30)
+
+    def faded() -> float:
+        return float((fading * 1e-10).sum())  # 1e-40: no normal float32
+
+    assert faded() > 0
+    with denormals_as_zero():
+        assert faded() == 0
+        with denormals_as_zero():
+            pass
+        assert faded() == 0
+    assert faded() > 0

@@ -28,6 +28,7 @@ from segbench.errors import SegbenchError
 from segbench.masks.digests import sha256_hex
 from segbench.masks.prepared import PreparedDataset
 from segbench.training import run_folder as files
+from segbench.training.arithmetic import denormals_as_zero
 from segbench.training.cache import open_cache
 from segbench.training.canvas import canvas_of
 from segbench.training.export import export_onnx
@@ -87,7 +88,7 @@ def fit(
     run = _begin(recipe, dataset, folder, accelerator, recipe_text, fold=fold, command=command)
     if run.result is not None:
         return run
-    with _own_settings():
+    with _own_settings(), denormals_as_zero():
         return _run(
             run, dataset, folder, accelerator, devices=place.devices, bar=bar, report=report
         )

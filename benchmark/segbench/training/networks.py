@@ -64,6 +64,7 @@ class RunNetwork:
             raise SegbenchError(f"{folder}: no weights yet; the run has not finished an epoch")
         import torch  # noqa: PLC0415
 
+        from segbench.training.arithmetic import denormals_as_zero  # noqa: PLC0415
         from segbench.training.export import Whole  # noqa: PLC0415
         from segbench.training.models import make_model  # noqa: PLC0415
         from segbench.training.weights import load_weights  # noqa: PLC0415
@@ -73,6 +74,7 @@ class RunNetwork:
         model = make_model(self.run.recipe.model, channels=self.run.channels, pretrained=False)
         load_weights(model, folder / files.WEIGHTS)
         self._torch, self._device = torch, device
+        self._denormals_as_zero = denormals_as_zero
         self._model = Whole(model).eval().to(device)
         self._digest = sha256_hex((folder / files.WEIGHTS).read_bytes())
 
@@ -103,7 +105,7 @@ class RunNetwork:
     def __call__(self, images: Floats) -> Floats:
         """See `Network`."""
         torch = self._torch
-        with torch.inference_mode():
+        with torch.inference_mode(), self._denormals_as_zero():
             batch = torch.from_numpy(images).to(self._device, memory_format=torch.channels_last)
             return self._model(batch).float().cpu().numpy()
 
@@ -121,6 +123,7 @@ class OnnxNetwork:
             data = path.read_bytes()
             settings = onnxruntime.SessionOptions()
             settings.log_severity_level = 3
+            settings.add_session_config_entry("session.set_denormal_as_zero", "1")
             self._session = onnxruntime.InferenceSession(
                 data, settings, providers=onnxruntime.get_available_providers()
             )
