@@ -157,6 +157,24 @@ def test_the_ranks_of_real_entries_by_hand(real, measure):
         np.testing.assert_allclose([place.mean_rank for place in found.places], expected)
 
 
+def test_tiers_stay_together_where_a_better_score_is_in_a_worse_tier():
+    """By HD95 otsu is before unet-lite0, but only unet-lite0 is not told from the best."""
+    shown = ("deeplabv3plus-lite0", "grabcut", "otsu", "unet-lite0", "unet")
+    entries = {name: read_scores(ROOT / "results" / "ph2" / name) for name in shown}
+    found = rank_entries(entries, "hd95")
+    tiers = [place.tier for place in found.places]
+    assert tiers == sorted(tiers)
+    names = [place.name for place in found.places]
+    otsu, unet = names.index("otsu"), names.index("unet-lite0")
+    assert found.places[otsu].score.value < found.places[unet].score.value
+    assert found.places[otsu].rank < found.places[unet].rank
+    assert found.places[otsu].tier > found.places[unet].tier == 1
+    for (i, one), (j, other) in combinations(enumerate(names), 2):
+        difference, _ = paired_test(entries[one].table, entries[other].table, found.measure)
+        assert found.differences[i, j] == pytest.approx(-difference)  # positive: the row is better
+        assert found.differences[j, i] == pytest.approx(difference)
+
+
 @pytest.mark.parametrize("case", GOLDEN["cases"], ids=lambda c: c["method"])
 def test_ways_to_rank_are_challengers(case):
     """Wiesenfarth et al. 2021; its tests are Wilcoxon's, one-sided and unadjusted."""

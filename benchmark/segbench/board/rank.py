@@ -67,7 +67,8 @@ class Ranking:
         measure: By which.
         n_samples: Images.
         n_groups: Groups of images, over which tests and bootstrap run.
-        places: Best score first.
+        places: By tier, and in each the best score first. A score that differs from the best one in few
+            images can be in the first tier while a better score is not.
         p_holm: (E, E) p-values of all pairs in the order of `places`, Holm-adjusted; NaN on the
             diagonal.
         differences: (E, E) of row less column, positive where the row is better.
@@ -129,14 +130,15 @@ def rank_entries(entries: Mapping[str, Stored], measure: str = "dice") -> Rankin
     wins = significant_wins(sign * apart, adjusted)
     found = tiers(list(values), lambda a, b: float(p[a, b]), higher_is_better=better)
     tier = {i: number for number, members in enumerate(found, 1) for i in members}
+    shown = sorted(range(len(names)), key=lambda i: tier.get(i, len(names) + 1))
     return Ranking(
         measure=chosen.measure,
         n_samples=len(first.table),
         n_groups=first.table.n_groups,
         places=tuple(
             Place(
-                name=name,
-                score=scores[name],
+                name=names[i],
+                score=scores[names[i]],
                 tier=tier.get(i, 0),
                 rank=float(of_rank[i]),
                 rank_ci95=(float(low[i]), float(high[i])),
@@ -144,10 +146,10 @@ def rank_entries(entries: Mapping[str, Stored], measure: str = "dice") -> Rankin
                 mean_rank=float(mean_rank[i]),
                 wins=int(wins[i]),
             )
-            for i, name in enumerate(names)
+            for i in shown
         ),
-        p_holm=adjusted,
-        differences=sign * apart,
+        p_holm=adjusted[np.ix_(shown, shown)],
+        differences=sign * apart[np.ix_(shown, shown)],
         notes=(
             *_few(first),
             *_too_many(len(names), first),
