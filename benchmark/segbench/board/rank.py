@@ -67,8 +67,8 @@ class Ranking:
         measure: By which.
         n_samples: Images.
         n_groups: Groups of images, over which tests and bootstrap run.
-        places: By tier, and in each the best score first. A score that differs from the best one in few
-            images can be in the first tier while a better score is not.
+        places: By tier, and in each the best score first. A score that varies much from image to
+            image can be in the first tier while a better one is not.
         p_holm: (E, E) p-values of all pairs in the order of `places`, Holm-adjusted; NaN on the
             diagonal.
         differences: (E, E) of row less column, positive where the row is better.
