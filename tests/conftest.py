@@ -85,6 +85,9 @@ def mads(tmp_path_factory, segbench) -> Path:
 
 SCRIPT = "<script>alert(1)</script>"
 ATTRIBUTE = '"><img src=x onerror=alert(1)>'
+LONG = (
+    "https://example.org/portfolio/views/projects/segmentation_of_moles_in_dermoscopic_images.html"
+)
 
 
 @pytest.fixture(scope="session")
@@ -106,7 +109,11 @@ def board_results(tmp_path_factory, synthetic) -> Path:
         "method": {"title": SCRIPT, "description": ATTRIBUTE},
         "training": {"data": "theirs"},
         "cost": {},
-        "published": {"source": ATTRIBUTE, "protocol": SCRIPT, "scores": {"dice": 0.957}},
+        "published": {
+            "source": f"{ATTRIBUTE} {LONG}",
+            "protocol": SCRIPT,
+            "scores": {"dice": 0.957},
+        },
     }
     (paper / "entry.json").write_text(json.dumps(entry))
     return folder / "results"

@@ -369,3 +369,13 @@ def test_a_phone(visit):
             ".chart text", "all => all.map((t) => t.getBoundingClientRect().height)"
         )
         assert min(sizes, default=12) >= 10, name
+
+
+def test_no_text_leaves_its_cell(visit):
+    """A long address in a table of published numbers must break, not cover what is beside it."""
+    for width in (360, 1280):
+        page = visit("board", width=width)
+        leaving = page.eval_on_selector_all(
+            "td, tbody th", "all => all.filter(c => c.scrollWidth > c.clientWidth + 1).length"
+        )
+        assert leaving == 0, width
