@@ -156,7 +156,7 @@ def trained_entry(
         out,
         fold=run.data.fold,
         method=Method(
-            title=recipe.title,
+            title=recipe.title + (f", seed {recipe.train.seed}" if recipe.train.seed else ""),
             description=recipe.description.strip(),
             reference=recipe.reference,
             recipe=f"{where}/{recipe.name}.toml",
