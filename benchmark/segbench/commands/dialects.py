@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from segbench.commands.input_options import Classes, FoundDataset, Suffix, class_names
+from segbench.commands.measure_options import spacing_of
 from segbench.commands.options import Data, Fold, Jobs, Json, Split, n_jobs
 
 if TYPE_CHECKING:
@@ -27,21 +29,15 @@ def dialects(
     dialect: Annotated[
         list[str] | None, typer.Option("--dialect", help="Only this one (repeat).")
     ] = None,
-    dataset: Annotated[
-        str | None, typer.Option("--dataset", help="Found by the ids where it is not given.")
-    ] = None,
+    dataset: FoundDataset = None,
     split: Split = "test",
     fold: Fold = None,
     data: Data = None,
     references: Annotated[
         Path | None, typer.Option("--references", help="Reference masks, where there is no card.")
     ] = None,
-    classes: Annotated[
-        str, typer.Option("--classes", help="With --references: names of classes 0,1,2,...")
-    ] = "",
-    suffix: Annotated[
-        str, typer.Option("--suffix", help="What file names carry behind the id, as _pred.")
-    ] = "",
+    classes: Classes = "",
+    suffix: Suffix = "",
     spacing_mm: Annotated[
         str, typer.Option("--spacing-mm", help="Distance of rows and of columns, as 0.5,0.25.")
     ] = "",
@@ -54,7 +50,6 @@ def dialects(
     """List the dialects, or print predictions' numbers in all of them, and why they differ."""
     from segbench.commands.console import say_json, show  # noqa: PLC0415
     from segbench.commands.dialect_tables import dialects_list  # noqa: PLC0415
-    from segbench.commands.evaluate import spacing_of  # noqa: PLC0415
     from segbench.dialects import DIALECTS, Ruler, dialect_of  # noqa: PLC0415
     from segbench.masks.submission import open_submission  # noqa: PLC0415
     from segbench.scoring.tally import Policy  # noqa: PLC0415
@@ -124,8 +119,7 @@ def speak(
     )
 
     if references is not None:
-        names = [name.strip() for name in classes.split(",") if name.strip()]
-        target = reference_target(references, class_names=names, jobs=jobs)
+        target = reference_target(references, class_names=class_names(classes), jobs=jobs)
     else:
         where = data_place(data)
         found = open_prepared(dataset, data=where) if dataset else find_prepared(submission, where)

@@ -2,12 +2,53 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from segbench.commands.input_options import (
+    Classes,
+    Ending,
+    Extra,
+    ExtraFlag,
+    Form,
+    FoundDataset,
+    Missing,
+    MissingFlag,
+    References,
+    Resize,
+    ResizeFlag,
+    Suffix,
+    class_names,
+)
+from segbench.commands.measure_options import (
+    Binning,
+    BinningFlag,
+    Bins,
+    Boundary,
+    BoundaryFlag,
+    Clip,
+    Connectivity,
+    ConnectivityFlag,
+    DilationRatio,
+    Empty,
+    EmptyDistance,
+    EmptyDistanceFlag,
+    EmptyFlag,
+    IouThreshold,
+    Percentile,
+    PercentileRule,
+    RuleFlag,
+    Skeleton,
+    SkeletonFlag,
+    Soft,
+    SpacingMm,
+    Surface,
+    Tolerance,
+    Topology,
+    spacing_of,
+)
 from segbench.commands.options import (
     DataOrUrl,
     Fold,
@@ -24,105 +65,6 @@ if TYPE_CHECKING:
     from segbench.measures import Options
     from segbench.scoring.evaluate import Evaluation
     from segbench.scoring.tally import Policy
-
-
-class FormFlag(StrEnum):
-    """What `--form` may say."""
-
-    IDS = "ids"
-    BINARY = "binary"
-    COLOURS = "colours"
-    PROBABILITIES = "probabilities"
-
-
-class MissingFlag(StrEnum):
-    """What `--missing` may say."""
-
-    ERROR = "error"
-    WORST = "worst"
-
-
-class ExtraFlag(StrEnum):
-    """What `--extra` may say."""
-
-    ERROR = "error"
-    IGNORE = "ignore"
-
-
-class ResizeFlag(StrEnum):
-    """What `--resize` may say."""
-
-    ERROR = "error"
-    NEAREST = "nearest"
-
-
-class EmptyFlag(StrEnum):
-    """What `--empty` may say."""
-
-    NAN = "nan"
-    ONE = "1"
-    ZERO = "0"
-
-
-class EmptyDistanceFlag(StrEnum):
-    """What `--empty-distance` may say."""
-
-    DIAGONAL = "diagonal"
-    NAN = "nan"
-    INF = "inf"
-
-
-class SkeletonFlag(StrEnum):
-    """What `--skeleton` may say."""
-
-    ZHANG = "zhang"
-    LEE = "lee"
-
-
-class ConnectivityFlag(StrEnum):
-    """What `--connectivity` may say."""
-
-    FOUR = "4"
-    EIGHT = "8"
-
-
-class BoundaryFlag(StrEnum):
-    """What `--boundary` may say."""
-
-    INNER = "inner"
-    LENGTH = "length"
-
-
-class RuleFlag(StrEnum):
-    """What `--percentile-rule` may say."""
-
-    MAX = "max"
-    POOLED = "pooled"
-
-
-class BinningFlag(StrEnum):
-    """What `--binning` may say."""
-
-    WIDTH = "width"
-    MASS = "mass"
-
-
-MEASURES = "Options of the measures (they stand in each signature)"
-
-
-def spacing_of(text: str) -> tuple[float, float] | None:
-    """`0.5,0.25` (row, column) or one number for both."""
-    if not text:
-        return None
-    try:
-        row, *rest = (float(side) for side in text.split(","))
-    except ValueError:
-        rest, row = [0.0, 0.0], 0.0
-    if len(rest) > 1:
-        raise typer.BadParameter(
-            f"--spacing-mm {text}: expected a number, or two as 0.5,0.25 (rows, columns)"
-        )
-    return row, rest[0] if rest else row
 
 
 def _refuse_beside_dialect(options: Options, *, ours: bool, interval: IntervalFlag) -> None:
@@ -181,18 +123,12 @@ def evaluate(
         ),
     ],
     *,
-    dataset: Annotated[
-        str | None, typer.Option("--dataset", help="Found by the ids where it is not given.")
-    ] = None,
+    dataset: FoundDataset = None,
     split: Split = "test",
     fold: Fold = None,
     data: DataOrUrl = None,
-    references: Annotated[
-        str | None, typer.Option("--references", help="Reference masks, where there is no card.")
-    ] = None,
-    classes: Annotated[
-        str, typer.Option("--classes", help="With --references: names of classes 0,1,2,...")
-    ] = "",
+    references: References = None,
+    classes: Classes = "",
     by: Annotated[
         list[str] | None, typer.Option("--by", help="Scores by a column of samples.csv (repeat).")
     ] = None,
@@ -200,24 +136,12 @@ def evaluate(
         Path | None,
         typer.Option("--out", help="Write scores.json, rows.parquet and report.html there."),
     ] = None,
-    suffix: Annotated[
-        str, typer.Option("--suffix", help="What file names carry behind the id, as _pred.")
-    ] = "",
-    ending: Annotated[
-        str, typer.Option("--ending", help="Read only files with this ending, as .png.")
-    ] = "",
-    form: Annotated[
-        FormFlag | None, typer.Option("--form", help="How values are read, where that is in doubt.")
-    ] = None,
-    missing: Annotated[
-        MissingFlag, typer.Option("--missing", help="worst: score missing masks as the worst.")
-    ] = MissingFlag.ERROR,
-    extra: Annotated[
-        ExtraFlag, typer.Option("--extra", help="ignore: leave out ids that the split lacks.")
-    ] = ExtraFlag.ERROR,
-    resize: Annotated[
-        ResizeFlag, typer.Option("--resize", help="nearest: accept masks of another size.")
-    ] = ResizeFlag.ERROR,
+    suffix: Suffix = "",
+    ending: Ending = "",
+    form: Form = None,
+    missing: Missing = MissingFlag.ERROR,
+    extra: Extra = ExtraFlag.ERROR,
+    resize: Resize = ResizeFlag.ERROR,
     threshold: Annotated[
         str,
         typer.Option(
@@ -225,139 +149,23 @@ def evaluate(
             help="Cut of foreground probabilities: a number, or a file of `segbench threshold`.",
         ),
     ] = "0.5",
-    surface: Annotated[
-        bool,
-        typer.Option(
-            "--surface/--no-surface",
-            help="Measure boundaries too (Hausdorff, surface Dice, ...).",
-            rich_help_panel=MEASURES,
-        ),
-    ] = True,
-    spacing_mm: Annotated[
-        str,
-        typer.Option(
-            "--spacing-mm",
-            help="Distance of rows and of columns, as 0.5,0.25; else distances are in pixels.",
-            rich_help_panel=MEASURES,
-        ),
-    ] = "",
-    tolerance: Annotated[
-        float,
-        typer.Option(
-            "--tolerance",
-            help="Of nsd and boundary_f1, in pixels, or mm with --spacing-mm.",
-            min=0,
-            rich_help_panel=MEASURES,
-        ),
-    ] = 2.0,
-    boundary: Annotated[
-        BoundaryFlag,
-        typer.Option(
-            "--boundary",
-            help="inner: 4-neighbour inner boundary pixels; length: elements weighted by length.",
-            rich_help_panel=MEASURES,
-        ),
-    ] = BoundaryFlag.INNER,
-    percentile: Annotated[
-        float,
-        typer.Option(
-            "--percentile",
-            help="Of the Hausdorff distance given beside the greatest (hd95).",
-            rich_help_panel=MEASURES,
-        ),
-    ] = 95,
-    percentile_rule: Annotated[
-        RuleFlag,
-        typer.Option(
-            "--percentile-rule",
-            help="The larger of both directions' percentiles, or that of both pooled.",
-            rich_help_panel=MEASURES,
-        ),
-    ] = RuleFlag.MAX,
-    dilation_ratio: Annotated[
-        float,
-        typer.Option(
-            "--dilation-ratio",
-            help="Width of boundary_iou's bands, as a share of the image's diagonal.",
-            rich_help_panel=MEASURES,
-        ),
-    ] = 0.02,
-    topology: Annotated[
-        bool,
-        typer.Option(
-            "--topology/--no-topology",
-            help="Measure topology too: centreline Dice, components, holes.",
-            rich_help_panel=MEASURES,
-        ),
-    ] = False,
-    skeleton: Annotated[
-        SkeletonFlag,
-        typer.Option("--skeleton", help="How cldice finds a centreline.", rich_help_panel=MEASURES),
-    ] = SkeletonFlag.ZHANG,
-    connectivity: Annotated[
-        ConnectivityFlag,
-        typer.Option(
-            "--connectivity",
-            help="Neighbours of a foreground pixel, for components and holes.",
-            rich_help_panel=MEASURES,
-        ),
-    ] = ConnectivityFlag.EIGHT,
-    iou_threshold: Annotated[
-        float,
-        typer.Option(
-            "--iou-threshold",
-            help="Below it an image counts as a failure (thresholded_iou, failure_rate).",
-            min=0,
-            max=1,
-            rich_help_panel=MEASURES,
-        ),
-    ] = 0.65,
-    empty: Annotated[
-        EmptyFlag,
-        typer.Option(
-            "--empty",
-            help="Value of overlaps where reference and prediction are empty.",
-            rich_help_panel=MEASURES,
-        ),
-    ] = EmptyFlag.NAN,
-    empty_distance: Annotated[
-        EmptyDistanceFlag,
-        typer.Option(
-            "--empty-distance",
-            help="Value of distances where just one of them is empty.",
-            rich_help_panel=MEASURES,
-        ),
-    ] = EmptyDistanceFlag.DIAGONAL,
-    soft: Annotated[
-        bool,
-        typer.Option(
-            "--soft",
-            help="Measure probabilities too: AP, AUROC, Brier, log-likelihood, ECE.",
-            rich_help_panel=MEASURES,
-        ),
-    ] = False,
-    bins: Annotated[
-        int,
-        typer.Option(
-            "--bins", help="Of the calibration error.", min=1, max=1000, rich_help_panel=MEASURES
-        ),
-    ] = 15,
-    binning: Annotated[
-        BinningFlag,
-        typer.Option(
-            "--binning",
-            help="Bins of equal width, or of equal mass (as many pixels in each).",
-            rich_help_panel=MEASURES,
-        ),
-    ] = BinningFlag.WIDTH,
-    clip: Annotated[
-        float,
-        typer.Option(
-            "--clip",
-            help="Least probability, and least distance from 1, in the log-likelihood.",
-            rich_help_panel=MEASURES,
-        ),
-    ] = 1e-7,
+    surface: Surface = True,
+    spacing_mm: SpacingMm = "",
+    tolerance: Tolerance = 2.0,
+    boundary: Boundary = BoundaryFlag.INNER,
+    percentile: Percentile = 95,
+    percentile_rule: PercentileRule = RuleFlag.MAX,
+    dilation_ratio: DilationRatio = 0.02,
+    topology: Topology = False,
+    skeleton: Skeleton = SkeletonFlag.ZHANG,
+    connectivity: Connectivity = ConnectivityFlag.EIGHT,
+    iou_threshold: IouThreshold = 0.65,
+    empty: Empty = EmptyFlag.NAN,
+    empty_distance: EmptyDistance = EmptyDistanceFlag.DIAGONAL,
+    soft: Soft = False,
+    bins: Bins = 15,
+    binning: Binning = BinningFlag.WIDTH,
+    clip: Clip = 1e-7,
     reliability: Annotated[
         Path | None,
         typer.Option(
@@ -455,7 +263,7 @@ def evaluate(
             fold=fold,
             data=where,
             references=bare,
-            class_names=[name.strip() for name in classes.split(",") if name.strip()],
+            class_names=class_names(classes),
             by=by or (),
             policy=policy,
             options=options,

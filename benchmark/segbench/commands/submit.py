@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from segbench.commands.evaluate import ExtraFlag, FormFlag, ResizeFlag
+from segbench.commands.input_options import (
+    Ending,
+    Extra,
+    ExtraFlag,
+    Form,
+    Resize,
+    ResizeFlag,
+    Suffix,
+)
 from segbench.commands.options import Data, Fold, Jobs, Json, n_jobs
 
 
@@ -51,22 +59,11 @@ def submit(
         list[str] | None,
         typer.Option("--by", help="Subgroups by a column (default: those of 2 to 12 values)."),
     ] = None,
-    suffix: Annotated[
-        str, typer.Option("--suffix", help="What file names carry behind the id: _pred.")
-    ] = "",
-    ending: Annotated[
-        str, typer.Option("--ending", help="Only files with this ending are predictions.")
-    ] = "",
-    form: Annotated[
-        FormFlag | None, typer.Option("--form", help="How values are read, if it is ambiguous.")
-    ] = None,
-    extra: Annotated[
-        ExtraFlag, typer.Option("--extra", help="Predictions of samples that are not asked for.")
-    ] = ExtraFlag.ERROR,
-    resize: Annotated[
-        ResizeFlag,
-        typer.Option("--resize", help="nearest: bring masks of another size to the image's own."),
-    ] = ResizeFlag.ERROR,
+    suffix: Suffix = "",
+    ending: Ending = "",
+    form: Form = None,
+    extra: Extra = ExtraFlag.ERROR,
+    resize: Resize = ResizeFlag.ERROR,
     threshold: Annotated[
         float, typer.Option("--threshold", help="Of foreground probabilities.", min=0, max=1)
     ] = 0.5,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from segbench.commands.input_options import Ending, FoundDataset, Suffix
 from segbench.commands.options import Data, Fold, Jobs, Json, n_jobs
 
 if TYPE_CHECKING:
@@ -33,9 +34,7 @@ def threshold(
         Path, typer.Option("--predictions", help="Probability maps of the validation split.")
     ],
     *,
-    dataset: Annotated[
-        str | None, typer.Option("--dataset", help="Found by the ids where it is not given.")
-    ] = None,
+    dataset: FoundDataset = None,
     split: Annotated[str, typer.Option("--split", help="val or train; never test.")] = "val",
     fold: Fold = None,
     measure: Annotated[
@@ -55,12 +54,8 @@ def threshold(
         ProbabilitiesFlag | None,
         typer.Option("--form", help="probabilities: read grey pictures as such (white is 1)."),
     ] = None,
-    suffix: Annotated[
-        str, typer.Option("--suffix", help="What file names carry behind the id, as _pred.")
-    ] = "",
-    ending: Annotated[
-        str, typer.Option("--ending", help="Read only files with this ending, as .npz.")
-    ] = "",
+    suffix: Suffix = "",
+    ending: Ending = "",
     jobs: Jobs = None,
     json: Json = False,
 ) -> None:
