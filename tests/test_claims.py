@@ -76,12 +76,62 @@ def test_headers_are_read_however_they_are_written(tmp_path):
         ("dice,n\n.9,some\n", "numbers of images that are none (1): line 2: 'some'"),
         ("dice,averaging\n.9,weighted\n", "averaging that is not known (1): line 2: 'weighted'"),
         ("dice,share\n.9,1.4\n", "shares that are none"),
+        ("dice,n\n.9,200²\n", "numbers of images that are none (1): line 2: '200²'"),
+        (
+            "method,dice,iou\nunet,0,89,0,80\n",
+            "rows with more cells than the header (1): line 2: 5",
+        ),
+        ('dice\n\n"9\n"\nhigh\n', "cells that are no number (1): line 5, dice: 'high'"),
     ],
 )
 def test_what_cannot_be_read_is_said(tmp_path, text, message):
     with pytest.raises(SegbenchError) as error:
         claims_of(tmp_path, text)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "dice", "iou"),
+    [
+        ("dice,iou\n0.89,80.2%\n", 0.89, 0.802),  # a sign is of its own number
+        ("dice,iou\n89.1%,.80\n", 0.891, 0.80),
+        ("Dice (%),iou\n0.9,.80\n", 0.009, 0.80),
+        ("dice,iou\n89.1 ± 3%,80.2\n", 0.891, 0.802),  # behind the spread it is of both
+        ("dice,iou\n1.02,.95\n", 1.02, 0.95),  # beside a fraction, not per cent
+        ("dice,iou\n1.02,1.01\n.9,.8\n", 1.02, 1.01),
+        ("dice,iou\n89,1.5\n90,80\n", 0.89, 0.015),
+        ("dice,iou\n89,.5\n90,80\n88,79\n", 0.89, 0.005),
+        ("dice;iou\n0,89;0,80\n", 0.89, 0.80),
+        ("dice\tiou\n0.89\t0.80\n", 0.89, 0.80),
+    ],
+)
+def test_per_cent_or_fraction(tmp_path, text, dice, iou):
+    claim = claims_of(tmp_path, text).rows[0]
+    assert claim.values["dice"].middle == pytest.approx(dice, abs=1e-9)
+    assert claim.values["iou"].middle == pytest.approx(iou, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "high"),
+    [
+        ("dice\n0.89 ± 3%\n", 0.025, 0.035),
+        ("dice\n89 ± 3\n", 0.025, 0.035),
+        ("dice,sd\n0.89,3%\n", 0.025, 0.035),
+        ("dice,sd\n0.89,.03\n", 0.025, 0.035),
+        ("Dice ± SD\n0.89 ± .03\n", 0.025, 0.035),
+        ("Dice (SD)\n0.89 (.03)\n", 0.025, 0.035),
+        ("dice,SD (Dice)\n0.89,.03\n", 0.025, 0.035),
+    ],
+)
+def test_spreads_are_in_the_unit_that_is_written(tmp_path, text, low, high):
+    (claim,) = claims_of(tmp_path, text).rows
+    found = claim.spreads["dice"]
+    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-9)
+
+
+def test_lines_are_those_of_the_file(tmp_path):
+    text = 'method,dice,iou\n\n\n"two\nlines",.9,.8\nunet,.89,.95\n'
+    assert [claim.line for claim in claims_of(tmp_path, text).rows] == [4, 6]
 
 
 def test_shares():

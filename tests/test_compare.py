@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from dataclasses import replace
+from itertools import permutations
 
 import numpy as np
 import pyarrow as pa
@@ -15,8 +16,11 @@ from PIL import Image
 
 import segbench
 from segbench.errors import SegbenchError
+from segbench.measures import Options
 from segbench.report.comparison import comparison_figure
 from segbench.scoring.compare import compare
+from segbench.scoring.comparison_files import write_comparison
+from segbench.scoring.evaluate import evaluate
 from segbench.scoring.files import write_evaluation
 from segbench.scoring.stored import read_scores
 from segbench.scoring.tally import Policy
@@ -413,3 +417,55 @@ def test_evaluate_says_which_interval_it_used(segbench, tmp_path):
     assert found["interval"]["method"] == "percentile"
     assert [s["value"] for s in found["scores"]] == [s["value"] for s in head["scores"]]
     assert [s["ci95"] for s in found["scores"]] != [s["ci95"] for s in head["scores"]]
+
+
+def test_entries_measured_differently_elsewhere_are_compared_in_either_order(tmp_path):
+    write_evaluation(evaluated(1, wrong=0.2), tmp_path / "all")
+    write_evaluation(evaluated(2, wrong=0.5, options=Options(percentile=90)), tmp_path / "hd90")
+    write_evaluation(evaluated(3, wrong=0.5, options=Options(surface=False)), tmp_path / "overlap")
+    for a, b in permutations(("all", "hd90", "overlap"), 2):
+        (pair,) = compare(tmp_path / a, tmp_path / b).pairs
+        assert math.isfinite(pair.value)
+
+
+def test_infinite_distances_are_compared_and_written(segbench, tmp_path):
+    """One entry found nothing in one image: its distance is infinite."""
+    truth, guess = masks(1, wrong=0.3, n=6)
+    for name, found in (("some", {**guess, "i00": truth["i00"] * 0}), ("all", guess)):
+        options = Options(empty_distance="inf")
+        write_evaluation(evaluate(found, references=truth, options=options),
+                         tmp_path / name)  # fmt: skip
+    out = tmp_path / "out"
+    folders = (tmp_path / "some", tmp_path / "all")
+    ran = segbench("compare", *folders, "--measure", "hd", "--json", "--out", out)
+    assert ran.code == 0, ran.err
+    found = json.loads(ran.out)
+    (pair,) = found["pairs"]
+    assert found["entries"][0]["value"] == "inf"
+    assert pair["difference"] is None
+    assert pair["most_different"][0]["id"] == "i00"
+    assert pair["most_different"][0]["a"] == "inf"
+    assert json.loads((out / "comparison.json").read_text()) == found
+    assert segbench("compare", *folders, "--measure", "hd").code == 0
+
+
+def test_a_comparison_is_written_whole_or_not_at_all(folders, tmp_path):
+    result = compare(folders / "a", folders / "b")
+
+    def full(path):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    for out in (tmp_path / "cmp", tmp_path / "cmp.svg"):
+        with pytest.raises(SegbenchError, match="could not be written"):
+            write_comparison(result, out, draw=full)
+    assert not any(tmp_path.iterdir())
+
+
+def test_brackets_in_names_are_shown(segbench, folders, tmp_path):
+    names = ("unet[bold]", "unet[lr1]")
+    for name, of in zip(names, "ab", strict=True):
+        shutil.copytree(folders / of, tmp_path / name)
+    ran = segbench("compare", *(tmp_path / name for name in names))
+    assert ran.code == 0, ran.err
+    assert f"{names[0]} - {names[1]}" in ran.out

@@ -51,16 +51,17 @@ def masks(tmp_path_factory) -> Path:
 
 
 SLOWLY = """
-import sys, time
+import itertools, sys, time
 from segbench.masks.submission import Files
 
-decode = Files.decode
-Files.decode = lambda *a, **o: (time.sleep(0.02), decode(*a, **o))[1]
+decode, number = Files.decode, itertools.count()
+Files.decode = lambda *a, **o: (time.sleep(0.3 * (next(number) > 60)), decode(*a, **o))[1]
 sys.argv[0] = "segbench"
 from segbench.commands.app import main
 main()
 """
-"""The command with a decoder so slow that a signal finds it at work on the fastest machine."""
+"""The command with a decoder that is slow from some file on: a signal finds it at work, however
+late the test sees the journal grow."""
 
 
 def command(masks: Path, out: Path, *more: str, slowly: bool = False) -> list[str]:

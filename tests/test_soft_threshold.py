@@ -238,6 +238,9 @@ def test_a_file_of_something_else_is_not_overwritten(synthetic, maps, segbench, 
     ran = run(segbench, synthetic, "threshold", maps["val"], "--out", place)
     assert ran.code == 1
     assert place.read_text() == "{}"
+    ran = run(segbench, synthetic, "threshold", maps["val"], "--out", tmp_path)
+    assert ran.code == 1
+    assert "is a folder; expected a file to write" in ran.err
 
 
 def test_masks_have_no_threshold(synthetic, segbench, written, tmp_path):
@@ -272,3 +275,17 @@ def test_two_channels_are_cut_as_one():
         )
         assert one == two == (1 if threshold == 0.35 else 0)
     assert best({"a": np.stack((1 - p, p))}, y).threshold == 0.3
+
+
+def test_two_channels_that_say_two_things_have_no_threshold():
+    """The greater of them is defined; one probability is not."""
+    y = {"a": np.array([[0, 1]])}
+    p = {"a": np.array([[[0.40, 0.20]], [[0.45, 0.70]]])}
+    assert sb.evaluate(p, references=y).score("recall").value == 1
+    for look in (
+        lambda: best(p, y),
+        lambda: sb.evaluate(p, references=y, policy=Policy(threshold=0.3)),
+        lambda: sb.evaluate(p, references=y, options=Options(soft=True)),
+    ):
+        with pytest.raises(sb.SegbenchError, match="two channels that do not sum to 1"):
+            look()

@@ -6,6 +6,7 @@ import json
 import shutil
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -151,3 +152,44 @@ def test_counts_moved_between_images_are_seen(folder):
     edit_rows(folder, move)
     with pytest.raises(SegbenchError, match="does not follow from the rows"):
         read_scores(folder)
+
+
+@pytest.fixture
+def odd(synthetic, tmp_path) -> tuple[str, ...]:
+    """Predictions of a dataset whose columns are called as ours are, say long things, or nothing."""
+    shutil.copytree(synthetic / "synthetic-lesions", tmp_path / "data" / "synthetic-lesions")
+    path = tmp_path / "data" / "synthetic-lesions" / "samples.csv"
+    samples = pd.read_csv(path, dtype=str, keep_default_na=False)
+    samples["dice"] = samples["dataset_dice"] = ["high", "low"] * (len(samples) // 2)
+    samples["note"] = "x" * 300
+    samples["fold"] = ""
+    samples.to_csv(path, index=False)
+    dataset = segbench.PreparedDataset.open(path.parent)
+    for row in dataset.select("test"):
+        guess = np.roll(dataset.read_mask(row), 3, axis=1)
+        (tmp_path / "p").mkdir(exist_ok=True)
+        np.save(tmp_path / "p" / f"{row.id}.npy", guess)
+    return ("--predictions", str(tmp_path / "p"), "--data", str(tmp_path / "data"))
+
+
+def test_what_evaluate_writes_is_read_whatever_the_columns_are(segbench, odd, tmp_path):
+    by = [part for column in ("dice", "dataset_dice", "note", "fold") for part in ("--by", column)]
+    out = tmp_path / "out"
+    ran = segbench("evaluate", *odd, *by, "--out", out)
+    assert ran.code == 0, ran.err
+    found = read_scores(out)
+    assert set(found.subgroups) == {"dice", "dataset_dice", "note", "fold", "size"}
+    assert set(found.columns["dice"]) == set(found.columns["dataset_dice"]) == {"high", "low"}
+    assert set(found.columns["fold"]) == {"(none)"}
+
+
+def test_a_link_stays_a_link_and_the_folder_one_is_in_is_refused(segbench, odd, tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to("there")
+    assert segbench("evaluate", *odd, "--out", tmp_path / "link").code == 0
+    assert (tmp_path / "link").is_symlink()
+    assert read_scores(tmp_path / "there").dataset == "synthetic-lesions"
+    (tmp_path / "empty").mkdir()
+    ran = segbench("evaluate", *odd, "--out", ".", cwd=tmp_path / "empty")
+    assert ran.code == 1
+    assert "the folder that you are in" in ran.err

@@ -31,6 +31,19 @@ def locked(folder: Path) -> Generator[None]:
         os.close(descriptor)
 
 
+def refuse_current(folder: Path) -> None:
+    """Refuse the folder that the process is in, or one around it: it cannot be replaced whole.
+
+    Raises:
+        SegbenchError: It is.
+    """
+    if Path.cwd().is_relative_to(folder.resolve()):
+        raise SegbenchError(
+            f"{folder}: is the folder that you are in or lies around it; name one to be made, such "
+            f"as {folder / 'out'}"
+        )
+
+
 def place_folder(
     folder: Path,
     fill: Callable[[Path], None],
@@ -41,7 +54,8 @@ def place_folder(
     """Make a folder.
 
     Args:
-        folder: The folder to make; its parent is made where it is missing.
+        folder: The folder to make; its parent is made where it is missing. Where it is a link,
+            the folder that it names is replaced, not the link.
         fill: Writes the files into a hidden folder beside it.
         check: Called when no other can place a folder there any more; raises to refuse.
         replace: Take the place of the folder that is there.
@@ -49,6 +63,8 @@ def place_folder(
     Raises:
         SegbenchError: It exists and is not to be replaced, or cannot be written; nothing is left.
     """
+    refuse_current(folder)
+    folder = folder.resolve()
     parent = folder.absolute().parent
     made: Path | None = None
     try:

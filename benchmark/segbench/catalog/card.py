@@ -8,13 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from segbench.catalog.strict import Strict
-from segbench.masks.labels import (
-    CLASS_NAME_PATTERN,
-    IGNORE_ID,
-    RESERVED_CLASS_NAMES,
-    LabelClass,
-    foreground,
-)
+from segbench.masks.labels import IGNORE_ID, LabelClass, class_name_problem, foreground
 
 RESERVED_NAMES = frozenset({"plots", "site"})
 """Folders of the rendered leaderboard; no dataset may take them."""
@@ -36,14 +30,11 @@ class ClassEntry(Strict):
         Annotated[int, Field(ge=0, le=255)],
     ]
 
-    @field_validator("name")
-    @classmethod
-    def _readable(cls, name: str) -> str:
-        if not CLASS_NAME_PATTERN.fullmatch(name):
-            raise ValueError(f"a class name is of the form {CLASS_NAME_PATTERN.pattern}")
-        if name in RESERVED_CLASS_NAMES:
-            raise ValueError("'all' and 'foreground' name averages in signatures; choose another")
-        return name
+    @model_validator(mode="after")
+    def _readable(self) -> ClassEntry:
+        if problem := class_name_problem(self.id, self.name):
+            raise ValueError(problem)
+        return self
 
 
 class UrlSource(Strict):

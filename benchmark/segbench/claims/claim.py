@@ -6,8 +6,9 @@ A number that is written .89 is anything from .885 to .895: it was rounded.
 from __future__ import annotations
 
 import csv
+import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -43,8 +44,12 @@ AVERAGINGS: dict[Averaging, tuple[str, ...]] = {
 _EMPTY = {"", "-", "--", "–", "—", "na", "n/a", "nan", "none"}  # noqa: RUF001  dashes of tables
 _NUMBER = re.compile(
     r"(?P<value>\d*[.,]?\d+)\s*(?P<percent>%?)"
-    r"(?:\s*(?:±|\+/-|\+-|\()\s*(?P<spread>\d*[.,]?\d+)\s*%?\s*\)?)?"
+    r"(?:\s*(?:±|\+/-|\+-|\()\s*(?P<spread>\d*[.,]?\d+)\s*(?P<spread_percent>%?)\s*\)?)?"
 )
+_SPREAD_ALONE = re.compile(r"(?P<value>\d*[.,]?\d+)\s*(?P<percent>%?)")
+_BEHIND = re.compile(r"±|\+/-|\+-|[(\[]")  # in a header, what follows the measure's name
+SURELY_PERCENT = 2
+"""A number over this is no fraction that was slightly miscounted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,7 @@ class Claim:
         averaging: Mean over images, pooled dataset, or "" where it is not said.
         n: Images.
         share: Of the foreground in all pixels.
-        percent: Whether the row was read as per cent.
+        percent: Whether its numbers without a sign were read as per cent.
     """
 
     line: int
@@ -123,24 +128,57 @@ class Claims:
 
 
 def read_claims(path: Path) -> Claims:
-    """Read a table of published numbers.
+    """Read a table of published numbers, separated by commas, semicolons or tabs.
+
+    A number with a per cent sign, or under a header with one, is per cent. The others of a row are
+    per cent where all are over 2, fractions where none is over 1, and in between what most other
+    rows of the file are.
 
     Raises:
-        SegbenchError: The file is unreadable, has no column of a measure, or a cell is no number;
-            the message lists all of them.
+        SegbenchError: The file is unreadable, has no column of a measure, a row has more cells than
+            the header, or a cell is no number; the message lists all of them.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            lines = [row for row in csv.reader(stream) if any(cell.strip() for cell in row)]
+        lines = list(_lines(path.read_text(encoding="utf-8-sig")))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SegbenchError(f"{path}: unreadable ({error})") from error
     if not lines:
         raise SegbenchError(f"{path}: empty; expected a header and a row for each method")
-    header = _Header.of(lines[0], path)
+    header = _Header.of(lines[0][1], path)
     problems = Problems()
-    rows = [header.claim(line, cells, problems) for line, cells in enumerate(lines[1:], 2)]
+    numbers = [header.numbers(line, cells, problems) for line, cells in lines[1:]]
+    units = [header.unit(found) for found in numbers]
+    mostly_percent = sum(+1 if u == "percent" else -1 for u in units if u) > 0
+    rows = [
+        header.claim(
+            line, cells, found, problems, percent=unit == "percent" or (not unit and mostly_percent)
+        )
+        for (line, cells), found, unit in zip(lines[1:], numbers, units, strict=True)
+    ]
     problems.raise_if_any(f"{path}: not read")
     return Claims(tuple(rows), header.unread)
+
+
+def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
+    """The rows that hold anything, each with the number of its first line in the file."""
+    head = text.lstrip().partition("\n")[0]
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=head.count))
+    first = 1
+    for row in reader:
+        if any(cell.strip() for cell in row):
+            yield first, row
+        first = reader.line_num + 1
+
+
+_Written = dict[Quantity, re.Match[str]]
+
+
+@dataclass(frozen=True)
+class _Numbers:
+    """The numbers of a row as they are written."""
+
+    values: _Written
+    spreads: _Written
 
 
 @dataclass(frozen=True)
@@ -186,52 +224,89 @@ class _Header:
             )
         return cls(values, spreads, others, cells, tuple(unread))
 
-    def claim(self, line: int, cells: Sequence[str], problems: Problems) -> Claim:
-        def cell(i: int | None) -> str:
-            return cells[i].strip() if i is not None and i < len(cells) else ""
+    def numbers(self, line: int, cells: Sequence[str], problems: Problems) -> _Numbers:
+        """The numbers of a row as they are written, with what is wrong with it."""
+        if more := [cell for cell in cells[len(self.names) :] if cell.strip()]:
+            problems.add(
+                "rows with more cells than the header",
+                f"line {line}: {len(self.names) + len(more)} cells under {len(self.names)} columns",
+                hint="a decimal comma? write a point, or separate the columns by semicolons",
+            )
+            return _Numbers({}, {})
 
-        found: dict[Quantity, re.Match[str]] = {}
-        for quantity, i in self.values.items():
-            text = cell(i)
-            if text.lower() in _EMPTY:
-                continue
-            match = _NUMBER.fullmatch(text)
-            if match is None:
-                problems.add(
-                    "cells that are no number", f"line {line}, {self.names[i].strip()}: {text!r}"
-                )
-            else:
-                found[quantity] = match
-        percent = any(
-            match["percent"] or float(match["value"].replace(",", ".")) > 1
-            for match in found.values()
-        )
+        def read(columns: Mapping[Quantity, int], form: re.Pattern[str]) -> _Written:
+            found: _Written = {}
+            for quantity, i in columns.items():
+                text = _cell(cells, i)
+                if text.lower() in _EMPTY:
+                    continue
+                match = form.fullmatch(text)
+                if match is None:
+                    where = f"line {line}, {self.names[i].strip()}"
+                    problems.add("cells that are no number", f"{where}: {text!r}")
+                else:
+                    found[quantity] = match
+            return found
+
+        return _Numbers(read(self.values, _NUMBER), read(self.spreads, _SPREAD_ALONE))
+
+    def unit(self, row: _Numbers) -> Literal["percent", "fraction", ""]:
+        """What the numbers of a row without a sign are; empty where they leave it open."""
+        bare = [_number(m) for q, m in row.values.items() if not self.signed(q, m)]
+        if not bare or 1 < max(bare) <= SURELY_PERCENT or min(bare) <= 1 < max(bare):
+            return ""
+        return "percent" if max(bare) > 1 else "fraction"
+
+    def signed(self, quantity: Quantity, match: re.Match[str]) -> bool:
+        """Whether a value is per cent by its own sign, one behind its spread, or its header's."""
+        behind = match["spread_percent"] and _number(match) > 1
+        return bool(match["percent"] or behind or "%" in self.names[self.values[quantity]])
+
+    def claim(
+        self,
+        line: int,
+        cells: Sequence[str],
+        row: _Numbers,
+        problems: Problems,
+        *,
+        percent: bool,
+    ) -> Claim:
+        def cell(column: str) -> str:
+            return _cell(cells, self.others.get(column))
+
         values: dict[Quantity, Interval] = {}
         spreads: dict[Quantity, Interval] = {}
-        for quantity, match in found.items():
-            values[quantity] = Interval.of(match["value"], percent=percent)
+        units = dict.fromkeys(self.values, percent)
+        for quantity, match in row.values.items():
+            units[quantity] = own = percent or self.signed(quantity, match)
+            values[quantity] = Interval.of(match["value"], percent=own)
             if match["spread"]:
-                spreads[quantity] = Interval.of(match["spread"], percent=percent)
-        for quantity, i in self.spreads.items():
-            text = cell(i).rstrip("%").strip()
-            if text.lower() in _EMPTY:
-                continue
-            if not re.fullmatch(r"\d*[.,]?\d+", text):
-                problems.add("cells that are no number", f"line {line}, {self.names[i]}: {text!r}")
-                continue
-            spreads[quantity] = Interval.of(text, percent=percent)
+                signed = bool(match["spread_percent"])
+                spreads[quantity] = Interval.of(match["spread"], percent=own or signed)
+        for quantity, match in row.spreads.items():
+            signed = bool(match["percent"]) or "%" in self.names[self.spreads[quantity]]
+            own = units.get(quantity, percent) or signed
+            spreads[quantity] = Interval.of(match["value"], percent=own)
         return Claim(
             line=line,
-            data=cell(self.others.get("data")),
-            method=cell(self.others.get("method")),
+            data=cell("data"),
+            method=cell("method"),
             values=values,
             spreads=spreads,
             columns={q: self.names[i].strip() for q, i in self.values.items()},
-            averaging=_averaging(cell(self.others.get("averaging")), line, problems),
-            n=_count(cell(self.others.get("n")), line, problems),
-            share=_share(cell(self.others.get("share")), line, problems),
+            averaging=_averaging(cell("averaging"), line, problems),
+            n=_count(cell("n"), line, problems),
+            share=_share(cell("share"), line, problems),
             percent=percent,
         )
+
+
+def _cell(cells: Sequence[str], i: int | None) -> str:
+    return cells[i].strip() if i is not None and i < len(cells) else ""
+
+
+def _number(match: re.Match[str]) -> float:
+    return float(match["value"].replace(",", "."))
 
 
 def _plain(text: str) -> str:
@@ -239,11 +314,16 @@ def _plain(text: str) -> str:
 
 
 def _quantity(cell: str) -> tuple[Quantity | None, bool]:
-    """The measure that a column's name says, and whether it is its spread."""
+    """The measure that a column's name says, and whether it is its spread.
+
+    `Dice ± SD` and `Dice (SD)` are columns of the measure, whose cells hold both.
+    """
+    head = _plain(_BEHIND.split(cell)[0])
+    for quantity, names in QUANTITIES.items():
+        if head in names:
+            return quantity, False
     name = _plain(cell)
     for quantity, names in QUANTITIES.items():
-        if name in names:
-            return quantity, False
         for spread in OTHERS["spread"]:
             if name in {f"{n}{spread}" for n in names} | {f"{spread}{n}" for n in names}:
                 return quantity, True
@@ -265,7 +345,7 @@ def _averaging(text: str, line: int, problems: Problems) -> Averaging:
 def _count(text: str, line: int, problems: Problems) -> int | None:
     if text.lower() in _EMPTY:
         return None
-    if not text.isdigit() or not int(text):
+    if not (text.isascii() and text.isdigit() and int(text)):
         problems.add("numbers of images that are none", f"line {line}: {text!r}")
         return None
     return int(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from rich.table import Table
+from rich.text import Text
 
 from segbench.board.across import Across
 from segbench.board.standings import Standing
@@ -19,20 +20,22 @@ def show_standing(standing: Standing) -> None:
     """Print a standing: tiers, ranks and how sure they are, and where ways to rank disagree."""
     out, ranking = console(), standing.ranking
     out.print(
-        f"[bold]{standing.dataset}[/] {standing.selection}, {standing.status} - "
-        f"{ranking.n_samples} images in {ranking.n_groups} groups"
+        Text.assemble(
+            (standing.dataset, "bold"),
+            f" {standing.selection}, {standing.status} - "
+            f"{ranking.n_samples} images in {ranking.n_groups} groups",
+        )
     )
-    out.print(f"by {ranking.measure.title}, {ranking.measure.average}", markup=False)
+    out.print(f"by {ranking.measure.title}, {ranking.measure.average}")
     for note in ranking.notes:
-        out.print(f"[yellow]{note}[/]")
+        out.print(note, style="yellow")
     out.print(_table(standing))
     for line in disagreements(standing):
-        out.print(line, markup=False)
+        out.print(line)
     out.print(
         f"tier: not told from its best by the paired permutation test over groups (Holm, "
         f"{ALPHA:.0%}); no order within a tier is meant; ranks: 95 % of {N_RESAMPLES:,} bootstrap "
         f"resamples of groups; wins: others it is significantly better than",
-        markup=False,
         style="dim",
     )
 
@@ -69,7 +72,10 @@ def show_across(across: Across) -> None:
     """Print what is said of entries over datasets."""
     out = console()
     out.print(
-        f"[bold]across {len(across.measures)} datasets[/], {across.selection}, {across.status}"
+        Text.assemble(
+            (f"across {len(across.measures)} datasets", "bold"),
+            f", {across.selection}, {across.status}",
+        )
     )
     table = new_table()
     table.add_column("entry")
@@ -89,7 +95,6 @@ def show_across(across: Across) -> None:
         "entries of the same name on two or more datasets, ranked among themselves; win rate: the "
         "share of the others an entry is better than, averaged over its datasets; mean rank: among "
         "the entries that are on all of them; intervals: groups resampled within each dataset",
-        markup=False,
         style="dim",
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from rich.table import Table
+from rich.text import Text
 
 from segbench.commands.console import console
 from segbench.commands.tables import interval, new_table, number, shown
@@ -22,20 +23,22 @@ def show_comparison(result: Comparison) -> None:
     (name, version), (_, selected) = result.dataset, result.selection
     chosen = f"fold {selected}" if isinstance(selected, int) else selected
     n, groups = len(result.table), result.table.n_groups
-    out.print(f"[bold]{name}@{version}[/] {chosen} - {n} images in {groups} groups")
-    out.print(f"{title(result)}: {result.measure}", markup=False)
+    out.print(
+        Text.assemble((f"{name}@{version}", "bold"), f" {chosen} - {n} images in {groups} groups")
+    )
+    out.print(f"{title(result)}: {result.measure}")
     for note in result.notes:
-        out.print(f"[yellow]{note}[/]")
+        out.print(note, style="yellow")
     out.print(_entries(result))
     out.print(_pairs(result))
     for line in _undefined(result):
-        out.print(line, markup=False)
+        out.print(line)
     for column, groups_of in result.subgroups.items():
         if len(groups_of) > 1:
             out.print(_subgroups(result, column))
     for pair in result.pairs:
-        out.print(_most_different(pair, result.measure.unit), markup=False, soft_wrap=True)
-    out.print(_explanation(result), markup=False, style="dim")
+        out.print(_most_different(pair, result.measure.unit), soft_wrap=True)
+    out.print(_explanation(result), style="dim")
 
 
 def title(result: Comparison) -> str:

@@ -15,12 +15,16 @@ Update = Callable[[str, int, int], None]
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A rich console; piped output is never wrapped or coloured."""
+    """A rich console; piped output is never wrapped or coloured, and brackets are brackets."""
     from rich.console import Console  # noqa: PLC0415
 
     stream = sys.stderr if stderr else sys.stdout
     return Console(
-        stderr=stderr, highlight=False, width=None if stream.isatty() else 140, soft_wrap=False
+        stderr=stderr,
+        highlight=False,
+        markup=False,  # a file or an entry may be called anything
+        width=None if stream.isatty() else 140,
+        soft_wrap=False,
     )
 
 
@@ -67,7 +71,7 @@ def progress_bar() -> Generator[Update]:
     )
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),

@@ -37,14 +37,15 @@ def show_dialects(conversation: Conversation, dialects: Sequence[Dialect]) -> No
         out.print(dialect_table(conversation, dialect))
 
 
-def headline(conversation: Conversation) -> str:
+def headline(conversation: Conversation) -> Text:
     """What was scored, and what distances are measured in."""
     target = conversation.target
     unit = "px" if conversation.ruler.spacing_mm is None else "mm"
-    return (
-        f"[bold]{target.name}@{target.version}[/] {target.selection} - "
+    return Text.assemble(
+        (f"{target.name}@{target.version}", "bold"),
+        f" {target.selection} - "
         f"{conversation.observed.n_images} images; distances in {unit}, surface Dice within "
-        f"{conversation.ruler.tolerance:g} {unit}"
+        f"{conversation.ruler.tolerance:g} {unit}",
     )
 
 

@@ -69,4 +69,4 @@ Resize = Annotated[
 
 def class_names(classes: str) -> list[str]:
     """The names that `--classes` gives."""
-    return [name.strip() for name in classes.split(",") if name.strip()]
+    return [name.strip() for name in classes.split(",")] if classes.strip() else []

@@ -61,11 +61,14 @@ def show_evaluation(result: Evaluation) -> None:
     out = console()
     target = result.target
     out.print(
-        f"[bold]{target.name}@{target.version}[/] {target.selection} - {len(result.table)} images "
-        f"in {result.table.n_groups} groups, predictions read as {result.form}"
+        Text.assemble(
+            (f"{target.name}@{target.version}", "bold"),
+            f" {target.selection} - {len(result.table)} images in {result.table.n_groups} groups, "
+            f"predictions read as {result.form}",
+        )
     )
     for warning in warnings(result):
-        out.print(f"[yellow]{warning}[/]")
+        out.print(warning, style="yellow")
     labels = [c.name for c in target.classes if not is_background(c)]
     if len(labels) == 1:
         out.print(_one_class(result, labels[0]))

@@ -66,10 +66,14 @@ def threshold(
     from segbench.masks.submission import open_submission  # noqa: PLC0415
     from segbench.scoring.tally import Policy  # noqa: PLC0415
     from segbench.scoring.target import find_prepared, prepared_target  # noqa: PLC0415
-    from segbench.scoring.threshold import choose, read_chosen, write_chosen  # noqa: PLC0415
+    from segbench.scoring.threshold import (  # noqa: PLC0415
+        choose,
+        refuse_foreign_threshold,
+        write_chosen,
+    )
 
-    if out is not None and out.exists():
-        read_chosen(out)  # one of ours is replaced, nothing else is
+    if out is not None:
+        refuse_foreign_threshold(out)
     submission = open_submission(predictions, suffix=suffix, ending=ending)
     where = data_folder(data)
     prepared = open_prepared(dataset, data=where) if dataset else find_prepared(submission, where)

@@ -18,6 +18,7 @@ from segbench.masks.decode import MaskFileError
 from segbench.masks.labels import IGNORE_ID, is_background
 from segbench.masks.submission import Submission
 from segbench.measures import ALL, FOREGROUND, Measure, Options, grid
+from segbench.scoring.evaluate import handling
 from segbench.scoring.scores import Table, point_values
 from segbench.scoring.shapes import ShapeMeasures
 from segbench.scoring.tally import Policy, Progress, label_maps, tally
@@ -161,7 +162,7 @@ def converse(
     )
     points = point_values(table, measures).tolist()
     data = f"|ignore:{IGNORE_ID}|data:{target.name}@{target.version}/{target.selection}"
-    tail = f"{data}#{counted.digest[:6]}|v:{__version__}"
+    tail = f"{data}#{counted.digest[:6]}{handling(counted, policy)}|v:{__version__}"
     observer = Observer(ids, background, keys_of(dialects), ruler)
     predicted = label_maps(target, submission, counted.reading, policy=policy)
 

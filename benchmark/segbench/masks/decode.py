@@ -46,6 +46,12 @@ MAX_PIXELS = 2**29
 
 _MAX_ITEM_BYTES = 16
 
+_ROUNDING = 1e-6
+"""By which a mean of float32 probabilities may be outside [0, 1]; it is then clipped."""
+
+_SUM_ROUNDING = 0.01
+"""By which float16 probabilities of two classes may miss the sum of 1."""
+
 IDENTITY: tuple[Value, ...] = tuple(range(256))
 """The values of a file of 8 bits: each code is its own."""
 
@@ -296,6 +302,24 @@ def _few(count: int) -> None:
         )
 
 
+def check_two_channels(probabilities: NDArray[np.floating]) -> None:
+    """Refuse 2xHxW maps in which the object's probability is not the rest of the background's.
+
+    The greater of two such maps is defined, but a threshold or a measure of probabilities needs the
+    one probability that both say.
+
+    Raises:
+        MaskFileError: The two do not sum to 1.
+    """
+    sums = probabilities.sum(axis=0, dtype=np.float64)
+    if sums.size and np.abs(sums - 1).max() > _SUM_ROUNDING:
+        raise MaskFileError(
+            "two channels that do not sum to 1",
+            f"sums from {sums.min():.4g} to {sums.max():.4g}",
+            hint="apply the softmax, or save the object's probabilities alone, HxW",
+        )
+
+
 def _probabilities(array: NDArray[np.floating], expected: Size | None, threshold: float) -> Decoded:
     if array.ndim == 4 and array.shape[1] == 1:  # noqa: PLR2004  nnU-Net's 2D export: Cx1xHxW
         array = array[:, 0]
@@ -314,16 +338,19 @@ def _probabilities(array: NDArray[np.floating], expected: Size | None, threshold
     if np.isnan(array).any():
         raise MaskFileError("NaN", f"{int(np.isnan(array).sum())} values are not a number")
     low, high = float(array.min()), float(array.max())
-    if low < 0 or high > 1:
+    if low < -_ROUNDING or high > 1 + _ROUNDING:
         raise MaskFileError(
             "not probabilities",
-            f"floats from {low:.4g} to {high:.4g}",
+            f"floats from {low:.7g} to {high:.7g}",
             hint="expected [0, 1]: apply the sigmoid or softmax, or save class ids as integers",
         )
+    if low < 0 or high > 1:
+        array = np.clip(array, 0, 1)
     if array.ndim == 3 and array.shape[0] > 1:  # noqa: PLR2004
         _few(array.shape[0])
         codes = array.argmax(axis=0).astype(np.uint8)
         if array.shape[0] == 2 and threshold != 0.5:  # noqa: PLR2004
+            check_two_channels(array)
             codes = (array[1] > threshold).astype(np.uint8)
         return Decoded(codes, tuple(range(array.shape[0])), Kind.PROBABILITIES, array)
     single = array if array.ndim == 2 else array[0]  # noqa: PLR2004

@@ -27,6 +27,21 @@ class LabelClass:
     color: Rgb
 
 
+BACKGROUND = "background"
+"""What class 0, and no other, may be called: it is then no object."""
+
+
+def class_name_problem(class_id: int, name: str) -> str:
+    """Why a class cannot be called so; empty where it can."""
+    if not CLASS_NAME_PATTERN.fullmatch(name):
+        return f"a class name is of the form {CLASS_NAME_PATTERN.pattern}"
+    if name in RESERVED_CLASS_NAMES:
+        return "'all' and 'foreground' name averages in signatures; choose another"
+    if name == BACKGROUND and class_id:
+        return f"only class 0 may be called {BACKGROUND!r}; it is no object"
+    return ""
+
+
 def foreground(classes: Sequence[LabelClass]) -> tuple[LabelClass, ...]:
     """All classes but the background, which is class 0 where it is called `background`."""
     return tuple(c for c in classes if not is_background(c))
@@ -34,7 +49,7 @@ def foreground(classes: Sequence[LabelClass]) -> tuple[LabelClass, ...]:
 
 def is_background(label: LabelClass) -> bool:
     """Whether this is the background: class id 0, named `background`."""
-    return label.id == 0 and label.name == "background"
+    return label.id == 0 and label.name == BACKGROUND
 
 
 def id_problems(identifiers: Iterable[str]) -> list[tuple[str, str]]:

@@ -65,7 +65,7 @@ def comparison_figure(comparison: Comparison, path: Path) -> None:
         mpl.rcParams["svg.fonttype"] = "path"  # a file alone must not depend on installed fonts
         rows = _rows(comparison)
         pair = next(iter(comparison.pairs))
-        images = len(comparison.pairs) == 1 and len(pair.images) > 1
+        images = len(comparison.pairs) == 1 and len(_finite(pair)) > 1
         below = _PANEL + _BELOW if images else 0
         height = _TOP + _LINE * len(rows) + _AXIS + below
         figure = canvas(_WIDTH, height)
@@ -129,9 +129,11 @@ def _forest(figure: Figure, comparison: Comparison, rows: list[_Row], *, bottom:
         d, main = row.difference, not row.indented
         colour = MUTED if _few(d) else ACCENT
         low, high = d.ci95
-        if not math.isnan(low):
+        if math.isfinite(low) and math.isfinite(high):
             axes.plot([low, high], [y, y], color=colour, linewidth=2.4 if main else 1.8)
-        axes.plot([d.value], [y], "o" if main else "s", color=colour, ms=7.5 if main else 5, mew=0)
+        if math.isfinite(d.value):
+            mark, size = ("o", 7.5) if main else ("s", 5)
+            axes.plot([d.value], [y], mark, color=colour, ms=size, mew=0)
         for x, text, weight, colour_ in (
             (8, _plain(d.value, form), "bold" if main else "normal", INK),
             (66, "" if math.isnan(low) else f"[{low:{form}}, {high:{form}}]", "normal", MUTED),
@@ -205,7 +207,7 @@ def _directions(axes: Axes, comparison: Comparison) -> None:
 def _window(rows: list[_Row]) -> tuple[float, float]:
     """Zero and all ends with some air, at least a third of the range on either side of zero."""
     found = [row.difference for row in rows if row.difference is not None]
-    ends = [x for d in found for x in (d.value, *d.ci95) if not math.isnan(x)]
+    ends = [x for d in found for x in (d.value, *d.ci95) if math.isfinite(x)]
     low, high = min([*ends, 0.0]), max([*ends, 0.0])
     least = max(high - low, 1e-6) / 2
     low, high = min(low, -least), max(high, least)
@@ -213,12 +215,18 @@ def _window(rows: list[_Row]) -> tuple[float, float]:
     return low - air, high + air
 
 
+def _finite(pair: Pair) -> tuple[tuple[str, float, float], ...]:
+    """The images that have a place in a plot."""
+    return tuple(image for image in pair.images if math.isfinite(image[1] - image[2]))
+
+
 def _images(figure: Figure, pair: Pair) -> None:
     """Every image's difference by its mean value (Bland & Altman), and how the differences spread.
 
     The images that differ most have their names.
     """
-    of_a, of_b = (np.array([image[i] for image in pair.images]) for i in (1, 2))
+    images = _finite(pair)
+    of_a, of_b = (np.array([image[i] for image in images]) for i in (1, 2))
     apart, mean = of_a - of_b, (of_a + of_b) / 2
     most = 1.08 * max(float(np.abs(apart).max()), 1e-6)
     right = 22 + _SPREAD + 30
@@ -227,6 +235,8 @@ def _images(figure: Figure, pair: Pair) -> None:
     axes.scatter(mean, apart, s=18 if few else 8, color=ACCENT, alpha=0.55 if few else 0.3, lw=0)
     middle = (float(mean.min()) + float(mean.max())) / 2
     for identifier, a, b in pair.most_different(N_NAMED):
+        if not math.isfinite(a - b):
+            continue
         at_right = (a + b) / 2 > middle
         axes.annotate(
             shortened(identifier, 20),
@@ -237,7 +247,9 @@ def _images(figure: Figure, pair: Pair) -> None:
             va="center_baseline",
             fontsize=9,
         )
-    axes.set_xlabel("mean of both entries, each image")
+    left_out = len(pair.images) - len(images)
+    without = f" ({left_out} infinite ones left out)" if left_out else ""
+    axes.set_xlabel(f"mean of both entries, each image{without}")
     a, b = shortened(pair.a, 14), shortened(pair.b, 14)
     axes.set_ylabel(f"{a} \N{MINUS SIGN} {b}, each image")
     axes.locator_params(nbins=5)

@@ -102,8 +102,9 @@ class Pair(Difference):
 
     def most_different(self, n: int = N_SHOWN) -> tuple[tuple[str, float, float], ...]:
         """The images on which the entries differ most, greatest difference first."""
-        ranked = sorted(self.images, key=lambda image: (-abs(image[1] - image[2]), image[0]))
-        return tuple(image for image in ranked[:n] if image[1] != image[2])
+        differing = (image for image in self.images if image[1] != image[2])
+        ranked = sorted(differing, key=lambda image: (-abs(image[1] - image[2]), image[0]))
+        return tuple(ranked[:n])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,6 +271,7 @@ def _rescored(table: Table, score: Score, method: Method) -> Score:
 def _together(a: Table, b: Table) -> Table:
     """Both tables as one, whose sorted groups are a's and then b's in the same order."""
     both = ((a, "0 "), (b, "1 "))
+    shared = a.shapes.keys() & b.shapes.keys()
     return Table(
         a.class_names,
         a.background,
@@ -277,7 +279,7 @@ def _together(a: Table, b: Table) -> Table:
         Counts.concatenate([a.map_counts, b.map_counts]),
         np.concatenate([a.missing, b.missing]),
         np.concatenate([[mark + group for group in table.groups] for table, mark in both]),
-        {key: np.concatenate((a.shapes[key], b.shapes[key])) for key in a.shapes},
+        {key: np.concatenate((a.shapes[key], b.shapes[key])) for key in sorted(shared)},
         a.soft.and_then(b.soft) if a.soft is not None and b.soft is not None else None,
     )
 

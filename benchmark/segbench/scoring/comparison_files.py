@@ -8,12 +8,13 @@ from pathlib import Path
 
 from segbench._version import __version__
 from segbench.errors import SegbenchError
+from segbench.folders import place_folder, refuse_current
 from segbench.scoring.compare import Comparison, Difference
 from segbench.scoring.files import interval_json, json_number
 from segbench.statistics.bootstrap import SEED
 
 COMPARISON = "comparison.json"
-PICTURES = ("comparison.svg", "comparison.png")
+_ALL = (COMPARISON, "comparison.svg", "comparison.png")
 ENDINGS = (".json", ".svg", ".png", ".pdf")
 """With one of these endings `--out` is one file; otherwise it is a folder for all."""
 
@@ -61,7 +62,8 @@ def comparison_json(comparison: Comparison) -> dict[str, object]:
                     zip(("both", "only_a", "only_b", "neither"), pair.n_defined, strict=True)
                 ),
                 "most_different": [
-                    {"id": identifier, "a": a, "b": b} for identifier, a, b in pair.most_different()
+                    {"id": identifier, "a": json_number(a), "b": json_number(b)}
+                    for identifier, a, b in pair.most_different()
                 ],
             }
             for pair in comparison.pairs
@@ -88,7 +90,7 @@ def _difference(difference: Difference) -> dict[str, object]:
 def write_comparison(
     comparison: Comparison, out: Path, *, draw: Callable[[Path], None]
 ) -> tuple[Path, ...]:
-    """Write comparison.json and pictures into a folder, or one file where `out` names one.
+    """Write comparison.json and pictures into a folder, or one file; whole or not at all.
 
     Args:
         comparison: What to write.
@@ -101,22 +103,33 @@ def write_comparison(
     Raises:
         SegbenchError: The folder holds anything else, or cannot be written.
     """
-    if out.suffix.lower() in ENDINGS and not out.is_dir():
-        paths = (out,)
-    else:
+
+    def write(path: Path) -> None:
+        if path.suffix.lower() == ".json":
+            found = comparison_json(comparison)
+            text = json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False)
+            path.write_text(text + "\n", encoding="utf-8")
+        else:
+            draw(path)
+
+    def fill(folder: Path) -> None:
+        for name in _ALL:
+            write(folder / name)
+
+    if out.suffix.lower() not in ENDINGS or out.is_dir():
         refuse_foreign_comparison(out)
-        paths = tuple(out / name for name in (COMPARISON, *PICTURES))
+        place_folder(out, fill, replace=True)
+        return tuple(out / name for name in _ALL)
+    part = out.with_name(f".{out.stem}.part{out.suffix}")
     try:
-        paths[0].parent.mkdir(parents=True, exist_ok=True)
-        for path in paths:
-            if path.suffix.lower() == ".json":
-                text = json.dumps(comparison_json(comparison), indent=1, ensure_ascii=False)
-                path.write_text(text + "\n", encoding="utf-8")
-            else:
-                draw(path)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write(part)
+        part.replace(out)
     except OSError as error:
         raise SegbenchError(f"{out}: could not be written ({error})") from error
-    return paths
+    finally:
+        part.unlink(missing_ok=True)
+    return (out,)
 
 
 def refuse_foreign_comparison(out: Path) -> None:
@@ -125,13 +138,14 @@ def refuse_foreign_comparison(out: Path) -> None:
     Raises:
         SegbenchError: It does, or it is a file.
     """
+    refuse_current(out)
     if not out.exists() or (out.suffix.lower() in ENDINGS and not out.is_dir()):
         return
     if not out.is_dir():
         raise SegbenchError(
             f"{out}: is a file; expected a folder, or a file ending in {', '.join(ENDINGS)}"
         )
-    foreign = sorted({path.name for path in out.iterdir()} - {COMPARISON, *PICTURES})
+    foreign = sorted({path.name for path in out.iterdir()} - {*_ALL})
     if foreign:
         raise SegbenchError(
             f"{out}: holds {', '.join(foreign[:3])}, which a comparison did not write; choose a "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,8 @@ Masks = str | Place | Mapping[str, ArrayLike] | Sequence[ArrayLike]
 
 SIZE = "size"
 """The subgroup by size of the object in the reference."""
+
+_DATASET = "dataset_"
 
 
 @dataclass(frozen=True)
@@ -125,11 +127,27 @@ class Evaluation:
             measures = [of_class.get((key, name)) for name in names]
             values = [undefined if m is None else self.table.per_image(m) for m in measures]
             columns[key] = np.stack(values, axis=1).ravel()
+        taken = {*columns, *(score.measure.key for score in self.scores)}
         for key in dict.fromkeys(key for item in items for key in item.columns):
-            name = key if key not in columns else f"dataset_{key}"
             column = pd.array([item.columns.get(key) for item in items])
-            columns[name] = column.repeat(k)
+            columns[row_column(key, taken)] = column.repeat(k)
         return pd.DataFrame(columns)
+
+
+def row_column(name: str, taken: Collection[str]) -> str:
+    """What a column of the dataset is called in the rows, where some names are ours."""
+    return f"{_DATASET}{name}" if _bare(name) in taken else name
+
+
+def dataset_column(name: str, taken: Collection[str]) -> str:
+    """The dataset's own name of a column of the rows, the inverse of `row_column`."""
+    return name.removeprefix(_DATASET) if _bare(name) in taken else name
+
+
+def _bare(name: str) -> str:
+    while name.startswith(_DATASET):
+        name = name.removeprefix(_DATASET)
+    return name
 
 
 def evaluate(
@@ -316,6 +334,12 @@ def _signature_tail(target: Target, counted: Tally, policy: Policy, part: Table,
     parts.append(where)
     if part.missing.any():
         parts.append("|missing:worst")
+    return "".join(parts) + handling(counted, policy) + f"|v:{__version__}"
+
+
+def handling(counted: Tally, policy: Policy) -> str:
+    """The parts of a signature that say how predictions were read, where not by default."""
+    parts: list[str] = []
     if counted.n_resized:
         parts.append("|resize:nearest")
     if counted.reading.form is Form.PROBABILITIES:
@@ -323,7 +347,7 @@ def _signature_tail(target: Target, counted: Tally, policy: Policy, part: Table,
             parts.append(f"|cut:{policy.threshold!r}")
         if policy.chosen:
             parts.append(f"|chosen:{policy.chosen}")
-    return "".join(parts) + f"|v:{__version__}"
+    return "".join(parts)
 
 
 def _subgroup_columns(
@@ -340,10 +364,15 @@ def _subgroup_columns(
                 f"--by {column}: {target.name} has no such column; there are "
                 f"{', '.join([*known, SIZE])}"
             )
-        labels = [str(item.columns.get(column, "")) or "(none)" for item in target.items]
+        labels = [label_of(item.columns.get(column)) for item in target.items]
         found.append((column, labels, {}))
     found.append((SIZE, *sizes(table)))
     return found
+
+
+def label_of(value: object) -> str:
+    """What a value of the dataset's columns is called as a subgroup."""
+    return "(none)" if value is None else str(value) or "(none)"
 
 
 def sizes(table: Table) -> tuple[list[str], dict[str, str]]:

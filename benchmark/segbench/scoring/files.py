@@ -9,7 +9,7 @@ from pathlib import Path
 
 from segbench._version import __version__
 from segbench.errors import SegbenchError
-from segbench.folders import place_folder
+from segbench.folders import place_folder, refuse_current
 from segbench.scoring.evaluate import Evaluation
 from segbench.scoring.journal import JOURNAL
 from segbench.scoring.scores import Score, Table
@@ -71,9 +71,9 @@ def _listed(scores: Sequence[Score]) -> list[dict[str, object]]:
 
 
 def json_number(value: float) -> float | str | None:
-    """NaN as null; JSON has no infinity: with `empty:inf` it is the string "inf"."""
+    """NaN as null; JSON has no infinity: with `empty:inf` it is the string "inf" or "-inf"."""
     if math.isinf(value):
-        return "inf"
+        return "inf" if value > 0 else "-inf"
     return None if math.isnan(value) else value
 
 
@@ -107,8 +107,9 @@ def refuse_foreign(folder: Path) -> None:
     """Refuse a folder that holds anything but an earlier evaluation.
 
     Raises:
-        SegbenchError: It does.
+        SegbenchError: It does, or is the one that the process is in.
     """
+    refuse_current(folder)
     if not folder.exists():
         return
     if not folder.is_dir():

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from segbench import soft
 from segbench.errors import SegbenchError
+from segbench.masks.decode import check_two_channels
 from segbench.masks.labels import IGNORE_ID
 from segbench.measures import Measure
 from segbench.soft import Cells, Histogram
@@ -261,6 +262,9 @@ class SoftMeasures:
 
         Returns:
             None where there are no probabilities, or not of as many classes.
+
+        Raises:
+            MaskFileError: There are two channels that do not sum to 1.
         """
         n_classes = len(self.class_ids)
         if probabilities is None:
@@ -268,6 +272,8 @@ class SoftMeasures:
         single = probabilities.ndim == 2  # noqa: PLR2004
         if n_classes != (2 if single else len(probabilities)):
             return None
+        if not single and n_classes == 2:  # noqa: PLR2004
+            check_two_channels(probabilities)
         valid = reference != IGNORE_ID
         truth = reference[valid]
         values = np.full((len(self.measures), n_classes), np.nan)

@@ -20,8 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from segbench.confusion import Counts, worst_map
 from segbench.errors import Problems, SegbenchError
 from segbench.masks.json_files import read_json, read_regular
+from segbench.masks.labels import BACKGROUND
 from segbench.measures import ALL, DEFINITIONS, FOREGROUND, Measure, definition_of, parse
-from segbench.scoring.evaluate import SIZE, sizes
+from segbench.scoring.evaluate import SIZE, dataset_column, label_of, sizes
 from segbench.scoring.files import ROWS, SCORES
 from segbench.scoring.scores import Score, Table, point_values
 from segbench.scoring.soft import SoftTable
@@ -32,17 +33,16 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-BACKGROUND = "background"
 TOLERANCE = 1e-9
 """Of a score recomputed from the rows; sums in another order differ by less."""
 
 MAX_SCORES_BYTES, MAX_SCORES = 2**26, 50_000
 MAX_ROWS_BYTES, MAX_ROWS, MAX_COLUMNS = 2**28, 4_000_000, 500
 MAX_INFLATED_BYTES = 2**30
+MAX_TEXT_BYTES = 2**28
+"""Of all texts, each as often as it occurs: a stranger's table may name a long one in every row."""
 MAX_VALUES = 2 * 10**8
 """Of the images under all scores together, which are computed again at once."""
-MAX_TEXT = 256
-"""Of a cell: a stranger's table may hold one long text and name it in every row."""
 MAX_COUNT = 2**40
 """Of pixels in an image; sums of more would overflow."""
 
@@ -252,14 +252,15 @@ def _plain(path: Path, rows: pa.Table) -> pa.Table:
     if len(set(rows.column_names)) != len(rows.column_names):
         raise SegbenchError(f"{path}: two columns have one name; {_AGAIN}")
     columns: list[pa.ChunkedArray] = []
+    texts = 0
     for name, column in zip(rows.column_names, rows.columns, strict=True):
         kind = column.type
         if pa.types.is_dictionary(kind) and _is_text(kind.value_type):
-            longest = [_longest(c.dictionary) for c in column.chunks]
-            if max(longest, default=0) > MAX_TEXT:
+            texts += sum(_text_bytes(chunk) for chunk in column.chunks)
+            if texts > MAX_TEXT_BYTES:
                 raise SegbenchError(
-                    f"{path}: column {name!r} has a text of {max(longest):,} bytes, expected at "
-                    f"most {MAX_TEXT}; {_AGAIN}"
+                    f"{path}: {texts:,} bytes of text up to column {name!r}, expected at most "
+                    f"{MAX_TEXT_BYTES:,}; {_AGAIN}"
                 )
             column = column.cast(kind.value_type)  # noqa: PLW2901  the same column, plain
         elif not any(
@@ -310,10 +311,13 @@ def _table(
     absent = missing[:, 0].astype(bool)
     measured = {row.measure for row in head.scores}
     shapes = {key for key in measured if _of_shape(key)}
+    taken = {*_OURS, *measured}
     columns = {
-        name: tuple(_label(value) for value in rows[name].to_pylist()[:: len(names)])
+        dataset_column(name, taken): tuple(
+            label_of(value) for value in rows[name].to_pylist()[:: len(names)]
+        )
         for name in rows.column_names
-        if name not in {*_OURS, *measured}
+        if name not in taken
     }
     return (
         Table(
@@ -338,12 +342,12 @@ def _ends(column: pa.ChunkedArray) -> tuple[int, int]:
     return found["min"], found["max"]
 
 
-def _longest(texts: pa.Array) -> int:
-    """The bytes of the longest text."""
+def _text_bytes(texts: pa.DictionaryArray) -> int:
+    """The bytes of all texts, each as often as it occurs."""
     import pyarrow.compute as pc  # noqa: PLC0415
 
-    lengths = pc.call_function("binary_length", [texts])
-    return pc.call_function("min_max", [lengths]).as_py()["max"] or 0
+    lengths = pc.call_function("binary_length", [texts.dictionary])
+    return pc.call_function("sum", [lengths.cast("int64").take(texts.indices)]).as_py() or 0
 
 
 def _of_shape(key: str) -> bool:
@@ -379,10 +383,6 @@ def _is_floating(rows: pa.Table, name: str) -> bool:
     import pyarrow as pa  # noqa: PLC0415
 
     return pa.types.is_floating(rows.schema.field(name).type)
-
-
-def _label(value: object) -> str:
-    return "(none)" if value is None else str(value) or "(none)"
 
 
 def _map_counts(counts: Counts, missing: NDArray[np.bool_]) -> Counts:

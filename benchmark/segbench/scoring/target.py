@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from segbench.errors import Problems, SegbenchError
 from segbench.masks.cache import MaskReader, mask_reader
 from segbench.masks.decode import Kind, MaskFileError
-from segbench.masks.labels import IGNORE_ID, LabelClass
+from segbench.masks.labels import IGNORE_ID, LabelClass, class_name_problem
 from segbench.masks.places import Place, absolute
 from segbench.masks.prepared import (
     PreparedDataset,
@@ -288,7 +288,8 @@ def reference_target(
         jobs: Threads.
 
     Raises:
-        SegbenchError: A reference is unreadable or coded in colours or probabilities.
+        SegbenchError: A reference is unreadable or coded in colours or probabilities, or a class
+            cannot be called so.
     """
     if isinstance(references, Place):
         source: Submission = open_submission(references, suffix=suffix)
@@ -355,6 +356,10 @@ class _Reference:
 def _classes(
     values: set[int], names: Sequence[str], *, binary: bool
 ) -> tuple[tuple[LabelClass, ...], tuple[str, ...]]:
+    for i, name in enumerate(names):
+        problem = "given twice" if name in names[:i] else class_name_problem(i, name)
+        if problem:
+            raise SegbenchError(f"--classes: the name of class {i}, {name!r}: {problem}")
     ids = {0, 1} if binary else values - {IGNORE_ID} | {0}
     if ids == {0}:
         ids = {0, 1}

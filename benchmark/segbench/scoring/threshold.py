@@ -293,6 +293,20 @@ def write_chosen(chosen: Chosen, path: Path) -> None:
         raise SegbenchError(f"{path}: cannot be written ({error.strerror})") from error
 
 
+def refuse_foreign_threshold(path: Path) -> None:
+    """Refuse a place where something other than an earlier threshold stands.
+
+    Raises:
+        SegbenchError: It does.
+    """
+    if path.is_dir():
+        raise SegbenchError(
+            f"{path}: is a folder; expected a file to write, such as {path / 'threshold.json'}"
+        )
+    if path.exists():
+        read_chosen(path)
+
+
 def read_chosen(path: Path) -> Chosen:
     """Read what `segbench threshold --out` wrote.
 
