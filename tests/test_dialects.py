@@ -353,6 +353,22 @@ def test_a_folder_in_one_dialect_and_in_all(segbench, tmp_path):
     )
 
 
+def test_how_predictions_were_read_stands_in_our_signatures(segbench, tmp_path):
+    for folder, mask in (("truth", [[0, 1]]), ("guess", [[0.1, 0.4]])):
+        (tmp_path / folder).mkdir()
+        dtype = np.uint8 if folder == "truth" else np.float32
+        np.save(tmp_path / folder / "a.npy", np.array(mask, dtype))
+    given = ("--predictions", tmp_path / "guess", "--references", tmp_path / "truth")
+    for options, part in (((), "#"), (("--threshold", "0.3"), "|cut:0.3|")):
+        ran = segbench("evaluate", *given, "--dialect", "sklearn", "--json", *options)
+        assert ran.code == 0, ran.err
+        (dialect,) = json.loads(ran.out)["dialects"]
+        (ours, *_) = dialect["numbers"][0]["ours"].values()
+        signature = ours["signature"]
+        assert part in signature
+        assert ("cut:" in signature) == bool(options)
+
+
 def test_the_list_of_dialects_names_every_number(segbench):
     ran = segbench("dialects", "--json")
     assert [d["name"] for d in json.loads(ran.out)] == list(DIALECTS)

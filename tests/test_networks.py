@@ -29,11 +29,11 @@ from segbench.training.arithmetic import denormals_as_zero
 from segbench.training.augment import augment, draws
 from segbench.training.canvas import canvas_of, place, put_image, put_mask, take_back
 from segbench.training.export import export_onnx
-from segbench.training.feed import EpochOrder
+from segbench.training.feed import EpochOrder, steps_per_epoch, train_loader
 from segbench.training.lite0 import lite0_weights, load_lite0
 from segbench.training.losses import make_loss, probabilities
-from segbench.training.models import make_model
-from segbench.training.module import dice
+from segbench.training.models import check_canvas, make_model
+from segbench.training.module import Segmenter, dice
 from segbench.training.networks import OnnxNetwork, OnnxOptions
 from segbench.training.predict import apply, largest_components
 from segbench.training.run_folder import ClassInfo, DataInfo, Environment, Run
@@ -44,6 +44,10 @@ pytestmark = pytest.mark.xdist_group("training")
 
 TRAINED = [r for r in map(find_recipe, recipe_files()) if isinstance(r, TrainedRecipe)]
 IGNORE = 255
+LABELS = [
+    LabelClass(id=0, name="background", color=(0, 0, 0)),
+    LabelClass(id=1, name="lesion", color=(9, 9, 9)),
+]
 
 
 # models
@@ -110,6 +114,17 @@ def test_what_cannot_be_built_is_refused():
         make_model(ModelTable.model_validate(table), channels=1)
     with pytest.raises(SegbenchError, match="widht"):
         make_model(ModelTable(family="unet", options={"widht": 3}), channels=1)
+    with pytest.raises(SegbenchError, match="cannot be built"):
+        make_model(ModelTable(family="unet", options={"width": 0}), channels=1)
+
+
+def test_a_canvas_that_does_not_fit_is_refused_before_the_training():
+    model = make_model(ModelTable(family="unet", options={"width": 4}), channels=1)
+    check_canvas(model, (32, 48), channels=1)
+    assert model.training
+    assert not any(b.any() for name, b in model.named_buffers() if "running_mean" in name)
+    with pytest.raises(SegbenchError, match=r"40x30: fails[\s\S]*multiple"):
+        check_canvas(model, (30, 40), channels=1)
 
 
 # losses, against their definitions pixel by pixel
@@ -196,6 +211,18 @@ def test_ignored_pixels_have_no_gradient(name, channels):
     assert logits.grad is not None
     assert not logits.grad[:, :, :3].any()
     assert logits.grad[:, :, 3:].any()
+
+
+@pytest.mark.parametrize("name", LOSS_CASES)
+def test_a_batch_of_ignored_pixels_teaches_nothing(name):
+    logits = torch.randn(2, 3, 6, 6, requires_grad=True)
+    found = make_loss(LossTable(name=name))(
+        logits, torch.full((2, 6, 6), IGNORE, dtype=torch.uint8)
+    )
+    found.backward()
+    assert found == 0
+    assert logits.grad is not None
+    assert not logits.grad.any()
 
 
 def test_the_doubled_sigmoid_cannot_fall_to_zero():
@@ -333,6 +360,29 @@ def test_epochs_are_stretches_of_shuffled_passes(n, per_epoch, seed, processes):
         assert set(np.bincount(seen, minlength=n)) == {2 * length}
 
 
+@pytest.mark.parametrize(("n", "batch"), [(9, 4), (8, 4), (10, 4), (1, 4), (3, 1), (5, 4)])
+def test_no_batch_is_of_one_image_among_others(n, batch):
+    """The pooled features of a single image have no variance to normalise by."""
+    order = EpochOrder(n, seed=0)
+    samples = [torch.zeros(1)] * n
+    sizes = [len(b) for b in train_loader(samples, order, batch=batch)]
+    assert len(sizes) == steps_per_epoch(order, batch=batch)
+    assert sum(sizes) == (n - 1 if (n, batch) in {(9, 4), (5, 4)} else n)
+
+
+@pytest.mark.parametrize(("warm_up", "steps"), [(0.25, 4), (0.5, 2), (0.1, 10), (0.3, 7)])
+def test_any_warm_up_can_be_followed(warm_up, steps):
+    recipe = trained_recipe("unet")
+    options = recipe.optimiser.model_copy(update={"warm_up": warm_up, "schedule": "one-cycle"})
+    recipe = recipe.model_copy(update={"optimiser": options})
+    module = Segmenter(torch.nn.Conv2d(3, 1, 1), recipe, LABELS, steps=steps)
+    found = module.configure_optimizers()
+    for _ in range(steps - 1):
+        found["optimizer"].step()
+        found["lr_scheduler"]["scheduler"].step()
+    assert found["lr_scheduler"]["scheduler"].get_last_lr()[0] < 1e-6
+
+
 # files
 
 
@@ -380,7 +430,9 @@ def test_onnx_gives_what_torch_gives(tmp_path, name):
     np.testing.assert_allclose(session.run(None, {"image": images})[0], expected, atol=1e-4)
 
 
-def foreign(path: Path, *, shape: list[object], last: bool, scale: float) -> Path:
+def foreign(
+    path: Path, *, shape: list[object], last: bool, scale: float, kind: int = 1, keepdims: int = 1
+) -> Path:
     """A model of some other library: the channels' mean times a number."""
     import onnx  # noqa: PLC0415
     from onnx import helper  # noqa: PLC0415
@@ -388,16 +440,18 @@ def foreign(path: Path, *, shape: list[object], last: bool, scale: float) -> Pat
     axis = 3 if last else 1
     out = [*shape]
     out[axis] = 1
+    if not keepdims:
+        del out[axis]
     nodes = [
-        helper.make_node("ReduceMean", ["x", "axes"], ["m"], keepdims=1),
+        helper.make_node("ReduceMean", ["x", "axes"], ["m"], keepdims=keepdims),
         helper.make_node("Mul", ["m", "s"], ["y"]),
     ]
     graph = helper.make_graph(
         nodes,
         "g",
-        [helper.make_tensor_value_info("x", 1, shape)],
-        [helper.make_tensor_value_info("y", 1, out)],
-        [helper.make_tensor("axes", 7, [1], [axis]), helper.make_tensor("s", 1, [], [scale])],
+        [helper.make_tensor_value_info("x", kind, shape)],
+        [helper.make_tensor_value_info("y", kind, out)],
+        [helper.make_tensor("axes", 7, [1], [axis]), helper.make_tensor("s", kind, [], [scale])],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     onnx.save(model, path)
@@ -428,6 +482,35 @@ def test_foreign_onnx_models(tmp_path):
     grey_only = foreign(tmp_path / "d.onnx", shape=["n", 1, 32, 32], last=False, scale=1)
     with pytest.raises(SegbenchError, match="expected one input of RGB"):
         OnnxNetwork(grey_only, options=OnnxOptions())
+
+
+@pytest.mark.parametrize("n", [1, 3, 4, 5])
+def test_an_onnx_model_of_a_fixed_batch_is_filled_up(tmp_path, n):
+    images = np.random.default_rng(0).random((n, 3, 32, 64), dtype=np.float32)
+    four = foreign(tmp_path / "a.onnx", shape=[4, 3, 32, 64], last=False, scale=1)
+    found = OnnxNetwork(four, options=OnnxOptions())(images)
+    np.testing.assert_allclose(found, images.mean(axis=1, keepdims=True), rtol=1e-5)
+
+
+def test_onnx_models_of_other_kinds(tmp_path):
+    one_side = foreign(tmp_path / "a.onnx", shape=["n", 3, 48, "w"], last=False, scale=1)
+    network = OnnxNetwork(one_side, options=OnnxOptions(long_side=128))
+    assert network.canvas([(300, 400)]) == (48, 128)
+    network.check(LABELS)
+    half = foreign(tmp_path / "b.onnx", shape=["n", 3, 32, 32], last=False, scale=1, kind=10)
+    images = np.full((2, 3, 32, 32), 0.25, np.float32)
+    np.testing.assert_allclose(OnnxNetwork(half, options=OnnxOptions())(images), 0.25, rtol=1e-2)
+    numbers = foreign(tmp_path / "c.onnx", shape=["n", 3, 32, 32], last=False, scale=1, kind=6)
+    with pytest.raises(SegbenchError, match=r"takes tensor\(int32\); expected"):
+        OnnxNetwork(numbers, options=OnnxOptions())
+    pooled = foreign(tmp_path / "d.onnx", shape=["n", 3, 32, 32], last=False, scale=1, keepdims=0)
+    with pytest.raises(SegbenchError, match="expected \\(1, classes, 32, 32\\)"):
+        OnnxNetwork(pooled, options=OnnxOptions()).check(LABELS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # an overflow
+        wild = foreign(tmp_path / "e.onnx", shape=["n", 3, "h", "w"], last=False, scale=-900)
+        logits = OnnxNetwork(wild, options=OnnxOptions(output="logits"))(images)
+    assert (logits == 0).all()
 
 
 def test_mirror_images_are_averaged():

@@ -237,6 +237,111 @@ def test_run_and_onnx_predict_the_same_and_are_scored(place, run):
     assert dice["value"] > 0.5
 
 
+def test_an_exported_network_makes_masks_as_its_recipe_says(place):
+    """The recipe's mirror images and largest region are those of its ONNX file too."""
+    recipe = TINY.replace("epochs = 4", "epochs = 1") + (
+        "[predict]\ntta = true\nlargest_component = true\n"
+    )
+    (place.folder / "mirrored.toml").write_text(recipe)
+    assert place.call(*place.train("mirrored", recipe="mirrored")).code == 0
+    found = []
+    for what, out in (("mirrored", "m-torch"), ("mirrored/model.onnx", "m-onnx")):
+        ran = predicted(place, place.folder / what, out)
+        assert ran.code == 0, ran.err
+        marker = json.loads((place.folder / out / "segbench.json").read_text())
+        assert (marker["tta"], marker["largest_component"]) == (True, True)
+        assert marker["trained_on"]["dataset"] == "synthetic-lesions"
+        masks = sorted((place.folder / out).glob("*.png"))
+        found.append([np.asarray(Image.open(path)) for path in masks])
+    differing = sum(int((a != b).sum()) for a, b in zip(*found, strict=True))
+    assert differing < 1e-3 * sum(a.size for a in found[0])
+
+
+@pytest.mark.parametrize("what", ["", "model.onnx"])
+def test_samples_that_were_trained_on_are_not_predicted_for_a_score(place, run, what):
+    ran = predicted(place, run / what, "leak", "--fold", "0")
+    assert ran.code == 1
+    assert "4 of the 12 samples of fold0" in ran.err
+    assert "predict --split test, or train another with --fold 0" in ran.err
+    assert not (place.folder / "leak").exists()
+    assert predicted(place, run / what, "look", "--split", "train").code == 0
+    assert predicted(place, run / what, "chosen", "--split", "val").code == 0
+
+
+def test_several_classes_are_trained_and_scored(place, tmp_path):
+    """A dataset of one's own with three classes, through every command."""
+    rng = np.random.default_rng(0)
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    for i in range(20):
+        mask = np.kron(rng.integers(0, 3, (4, 4)), np.ones((16, 16), int)).astype(np.uint8)
+        grey = mask[..., None] * 100 + rng.integers(0, 40, (64, 64, 3))
+        Image.fromarray(grey.astype(np.uint8)).save(tmp_path / "images" / f"case{i:02}.png")
+        Image.fromarray(mask).save(tmp_path / "masks" / f"case{i:02}.png")
+    card = tmp_path / "cards" / "own"
+    ran = place.call("new-dataset", tmp_path, "--out", tmp_path / "cards", "--name", "own")
+    assert ran.code == 0, ran.err
+    data = ("--data", tmp_path / "data")
+    ran = place.call("prepare", "own", "--card", card, "--source", tmp_path, *data)
+    assert ran.code == 0, ran.err
+    (place.folder / "softmax.toml").write_text(TINY.replace('"bce"', '"cross-entropy"'))
+    words = place.train("own", "--epochs", 1, recipe="softmax")
+    words[words.index("synthetic-lesions")] = "own"
+    ran = place.call(*words, *data)
+    assert ran.code == 0, ran.err
+    assert "validation Dice 0." in ran.out
+
+
+def test_what_cannot_go_on_says_so(place, run, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    shutil.copytree(run, tmp_path / "torn")
+    about = json.loads((tmp_path / "torn" / "run.json").read_text())
+    about["result"] = None
+    (tmp_path / "torn" / "run.json").write_text(json.dumps(about))
+    checkpoint = tmp_path / "torn" / "checkpoint.ckpt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:5000])
+    for out, said in (
+        (tmp_path / "file", "is a file"),
+        (tmp_path / "torn", "checkpoint.ckpt: dam"),
+    ):
+        words = place.train("x")
+        words[words.index(str(place.folder / "x"))] = str(out)
+        ran = place.call(*words)
+        assert ran.code == 1
+        assert said in ran.err
+    assert (tmp_path / "file").read_text() == "mine"
+    assert predicted(place, tmp_path / "torn", "of-unfinished").code == 0
+
+
+FULL_DISK = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
+sys.argv = ["segbench", *sys.argv[2:]]
+from segbench.commands.app import main
+main()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs RLIMIT_FSIZE")
+@pytest.mark.parametrize(
+    ("limit", "said"), [(50_000, "the cache could not be written"), (700_000, "make room and run")]
+)
+def test_a_full_disk_is_said(place, tmp_path, limit, said):
+    """No file may be longer than so many bytes: neither the cache nor, later, a checkpoint."""
+    env = {**os.environ, **place.env}
+    if "cache" in said:
+        env["SEGBENCH_CACHE"] = str(tmp_path)
+    recipe = (place.folder / "tiny.toml").read_text().replace("width = 4", "width = 16")
+    (place.folder / "wide.toml").write_text(recipe)
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(limit), *place.train(f"full{limit}", recipe="wide")],
+        env=env, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, (done.returncode, done.stderr)
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_probabilities_with_mirror_images(place, run):
     out = place.folder / "soft"
     ran = predicted(place, run, "soft", "--tta", "--probabilities")
@@ -315,8 +420,8 @@ def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_good_weights(place
     monkeypatch.setattr(Segmenter, "training_step", fails_later)
     ran = place.call(*place.train("wild"))
     assert ran.code == 1
-    assert "loss nan in epoch 1" in ran.err
-    assert "the weights of epoch 0" in ran.err
+    assert "loss nan in epoch 2" in ran.err
+    assert "the weights of epoch 1" in ran.err
     assert "learning_rate" in ran.err
     assert all(np.isfinite(v).all() for v in weights(place.folder / "wild").values())
 

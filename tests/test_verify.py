@@ -351,6 +351,19 @@ def test_a_changed_measure_is_shown_and_applied(entry, synthetic, source, monkey
         apply_rescored(found)
 
 
+@pytest.mark.parametrize("source", ["rows", "predictions"])
+def test_masks_or_rows_put_in_later_are_not_rescored(entry, synthetic, source):
+    """A rescored entry keeps its status: it must hold what was submitted."""
+    masks = json.loads((entry / "predictions.json").read_text())
+    for mask in masks:  # nothing found anywhere
+        mask["segmentation"]["counts"] = [int(np.prod(mask["segmentation"]["size"]))]
+    (entry / "predictions.json").write_text(json.dumps(masks))
+    before = {p.name: p.read_bytes() for p in entry.iterdir()}
+    with pytest.raises(SegbenchError, match="its masks are not those that were scored"):
+        rescore_entry(entry, data=synthetic, source=source)
+    assert {p.name: p.read_bytes() for p in entry.iterdir()} == before
+
+
 def test_a_new_version_of_the_dataset(segbench, entry, synthetic, tmp_path):
     """Its masks are scored again against the new references; old numbers stay with their version."""
     data = tmp_path / "data"
@@ -401,6 +414,9 @@ def test_a_branch_that_adds_an_entry(checkout, made):
     shutil.copytree(made, new)
     edit(new / "entry.json", lambda c: c.update(name="mine"))
     (results / "README.md").write_text("the board, anew\n")
+    for rendered in ("site", "plots"):
+        (results / rendered / D).mkdir(parents=True)
+        (results / rendered / D / "index.html").write_text("the board, anew\n")
     for _ in ("before the commit", "after it"):
         found = changed_entries(results, "main")
         assert found.folders == (new,)

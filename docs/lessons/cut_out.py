@@ -48,6 +48,7 @@ def main() -> None:
             alpha = (sample.mask == 1).astype(float)
         else:
             alpha = np.load(arguments.masks / f"{sample.id}.npz")["probabilities"].astype(float)
+            alpha = alpha if alpha.shape == sample.mask.shape else alpha[1]  # of a softmax
         made = cut_out(sample.image, alpha, dusk(*alpha.shape))
         shown = np.repeat(np.rint(alpha * 255).astype(np.uint8)[..., np.newaxis], 3, axis=2)
         path = arguments.out / f"{sample.id}.png"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segbench.board.entry import ENTRY, FILES, read_entry
+from segbench.catalog.card import RESERVED_NAMES
 from segbench.errors import Problems, SegbenchError
 
 _DEPTH = 3
@@ -54,7 +55,7 @@ def changed_entries(results: Path, since: str) -> Changes:
     changed += [("A", name) for name in new.split("\0")[:-1]]
     for status, name in changed:
         parts = Path(name).relative_to(inside).parts
-        if len(parts) < _DEPTH:
+        if len(parts) < _DEPTH or parts[0] in RESERVED_NAMES:
             continue  # the rendered board, which is made from the entries
         folder = results.joinpath(*parts[: _DEPTH - 1])
         before = _entry_at(top, base, (inside / parts[0] / parts[1] / ENTRY).as_posix())

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from segbench._version import __version__
 from segbench.board.differences import Compared, unversioned
 from segbench.board.entry import ENTRY, PREDICTIONS, Digests, Entry, Past, read_entry
+from segbench.board.verify import check_masks
 from segbench.board.write import fill_entry, masks_of, predictions_digest, refuse_foreign
 from segbench.errors import SegbenchError
 from segbench.folders import place_folder
@@ -91,13 +92,14 @@ def rescore_entry(
         progress: Told of each sample scored, and of how many.
 
     Raises:
-        SegbenchError: The entry cannot be read, is a paper's number, or has no mask for a sample of
-            the new version.
+        SegbenchError: The entry cannot be read, is a paper's number, holds other masks or rows than
+            those that it was submitted with, or has no mask for a sample of the new version.
     """
     folder = folder.absolute()
     entry = read_entry(folder)
     if entry.digests is None:
         raise SegbenchError(f"{folder}: copied from a paper; there is nothing to score again")
+    check_masks(folder, entry)
     claimed: dict[str, Any] = read_json(folder / SCORES, max_bytes=MAX_SCORES_BYTES)
     by = [column for column in claimed.get("subgroups", {}) if column != SIZE]
     if source is None:

@@ -105,6 +105,19 @@ def verify_entry(
     )
 
 
+def check_masks(folder: Path, entry: Entry) -> None:
+    """Refuse an entry whose masks, rows and digest are not of each other.
+
+    Raises:
+        SegbenchError: They are not; all that differs is listed.
+    """
+    check = _Check(folder, 1, lambda _done, _of: None)
+    check.masks(entry, read_scores(folder, check=False))
+    check.problems.raise_if_any(
+        f"{folder}: its masks are not those that were scored; submit changed masks as a new entry"
+    )
+
+
 def mark_verified(folder: Path) -> Entry:
     """Set an entry's status to `verified`: for maintainers, after they scored it again.
 
@@ -181,7 +194,7 @@ class _Check:
         before = len(self.problems)
         again = evaluate_rows(self.folder, by=columns)
         compared = compare_scores(claimed, scores_json(again), self.problems)
-        self._masks(entry, stored)
+        self.masks(entry, stored)
         self._rounded(compared)
         if len(self.problems) == before:
             self.done.append(
@@ -253,7 +266,7 @@ class _Check:
                 "classes that are not the card's", ", ".join(stored.table.class_names)
             )
 
-    def _masks(self, entry: Entry, stored: Stored) -> None:
+    def masks(self, entry: Entry, stored: Stored) -> None:
         """The masks of predictions.json: complete, of the digest, and with the rows' pixels."""
         where = card_folders().get(entry.dataset)
         if where is None or entry.digests is None:

@@ -72,16 +72,19 @@ def predict(
     json: Json = False,
 ) -> None:
     """Predict the masks of a split with a baseline, a trained network or an ONNX model."""
-    from segbench.commands.console import progress_bar, say, say_json  # noqa: PLC0415
+    from segbench.catalog.recipes import recipe_files  # noqa: PLC0415
+    from segbench.commands.console import note, progress_bar, say, say_json  # noqa: PLC0415
     from segbench.errors import SegbenchError  # noqa: PLC0415
     from segbench.masks.prepared import open_prepared, selection_name  # noqa: PLC0415
+    from segbench.training.run_folder import RUN  # noqa: PLC0415
 
     prepared = open_prepared(dataset, data=data)
     path = Path(what)
     with progress_bar() as update:
-        if path.is_dir() or path.suffix.lower() not in {"", ".toml"}:
+        folder = path.is_dir() and ((path / RUN).exists() or what not in recipe_files())
+        if folder or path.suffix.lower() not in {"", ".toml"}:
             from segbench.commands.needs import needs_torch  # noqa: PLC0415
-            from segbench.training.networks import OnnxOptions, open_network  # noqa: PLC0415
+            from segbench.training.networks import OnnxOptions, RunNetwork, open_network  # noqa: PLC0415
             from segbench.training.predict import Options, predict_network  # noqa: PLC0415
 
             settings = OnnxOptions(
@@ -89,6 +92,8 @@ def predict(
             )
             with needs_torch():
                 network = open_network(path, device=device.value, onnx=settings)
+            if isinstance(network, RunNetwork) and network.run.result is None:
+                note(f"{path}: the run is not finished; the best weights so far are used")
             title = name = path.name
             n = predict_network(
                 network,
@@ -131,5 +136,6 @@ def predict(
         return
     say(f"{title}: {n} masks of {dataset} {selection_name(split, fold)} in {out}")
     where = f" --data {data}" if data else ""
-    chosen = f" --split {split}" if fold is None else f" --fold {fold}"
+    chosen = f" --split {split}" if fold is None or split != "test" else ""
+    chosen += "" if fold is None else f" --fold {fold}"
     say(f"next: segbench evaluate --predictions {out} --dataset {dataset}{chosen}{where}")

@@ -8,6 +8,7 @@ from typing import Any
 from segbench.board.entry import ENTRY
 from segbench.board.submit import Draft
 from segbench.board.write import entry_json
+from segbench.catalog.cards import card_folders
 from segbench.commands.console import say
 from segbench.scoring.files import json_number
 
@@ -36,6 +37,12 @@ def show_next(draft: Draft, data: Path | None) -> None:
     where = f" --data {data}" if data else ""
     n = len(draft.evaluation.table)
     say(f"made: {folder}: entry.json, predictions.json ({n} masks), rows.parquet, scores.json")
+    if draft.entry.dataset not in card_folders():
+        say(
+            f"next: segbench leaderboard build --dataset {draft.entry.dataset} (`verify` and the "
+            f"common leaderboard need the dataset's card: CONTRIBUTING.md)"
+        )
+        return
     say("next, in the checkout of segbench:")
     say(f"  segbench verify {folder}{where}")
     say(f"  git switch -c {draft.entry.dataset}-{draft.entry.name}")

@@ -69,6 +69,8 @@ def verify(
     chosen, forbidden = _choose(
         folders, results=results, since=changed_since, maintainer=maintainer, dataset=dataset
     )
+    if folders and not chosen:
+        raise typer.BadParameter(f"--dataset {dataset}: none of the entries named is of it")
     if predictions is not None and len(chosen) != 1:
         raise typer.BadParameter("--predictions goes with one entry")
     with progress_bar() as update:

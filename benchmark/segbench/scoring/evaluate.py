@@ -77,23 +77,26 @@ class Evaluation:
         """Samples without a prediction, scored as the worst value."""
         return int(self.table.missing.sum())
 
-    def score(self, key: str, label: str | None = None, over: str = "images") -> Score:
+    def score(self, key: str, label: str | None = None, over: str | None = None) -> Score:
         """One score by measure, class and average.
 
         Args:
             key: The measure, such as `"dice"`.
             label: The class; by default the only foreground class, or `all` for the whole map.
-            over: `"images"`, `"dataset"` or `"classes"`.
+            over: `"images"`, `"dataset"` or `"classes"`; by default `"classes"` for a measure of
+                single classes where there are several, else `"images"`.
 
         Raises:
             SegbenchError: There is no such score.
         """
         wanted = label or self.main_label
-        for score in self.scores:
-            measure = score.measure
-            if measure.key == key and measure.over == over and measure.label == wanted:
-                return score
-        raise SegbenchError(f"no score {key} for class {wanted!r} over {over}")
+        averages = (over,) if over else ("images", "classes")
+        for average in averages:
+            for score in self.scores:
+                measure = score.measure
+                if measure.key == key and measure.over == average and measure.label == wanted:
+                    return score
+        raise SegbenchError(f"no score {key} for class {wanted!r} over {' or '.join(averages)}")
 
     @property
     def main_label(self) -> str:

@@ -225,7 +225,8 @@ def _check_ids(target: Target, submission: Submission, policy: Policy, problems:
             problems.add(
                 f"missing predictions, of {len(wanted)} samples",
                 identifier,
-                hint="predict them too, or let each score the worst value with --missing worst",
+                hint="predict them too; with `segbench evaluate --missing worst` each scores the "
+                "worst value",
             )
     if policy.extra == "error":
         for identifier in extra:

@@ -30,13 +30,23 @@ Progress = Callable[[int, int], None]
 class Cache:
     """Samples on one canvas: images (n, H, W, 3) uint8, masks (n, H, W) uint8 class ids."""
 
+    folder: Path
     images: NDArray[np.uint8]
     masks: NDArray[np.uint8]
     index: dict[str, int]
 
     def positions(self, rows: tuple[Row, ...]) -> NDArray[np.int64]:
-        """Where some rows of samples.csv lie."""
-        return np.array([self.index[row.id] for row in rows], np.int64)
+        """Where some rows of samples.csv lie.
+
+        Raises:
+            SegbenchError: One of them is not there.
+        """
+        try:
+            return np.array([self.index[row.id] for row in rows], np.int64)
+        except KeyError as error:
+            raise SegbenchError(
+                f"{self.folder}: damaged cache (it lacks {error}); delete the folder and run again"
+            ) from error
 
 
 def cache_folder() -> Path:
@@ -68,6 +78,7 @@ def open_cache(
     try:
         ids: list[str] = json.loads((folder / "ids.json").read_text(encoding="utf-8"))
         return Cache(
+            folder,
             np.load(folder / "images.npy", mmap_mode="r"),
             np.load(folder / "masks.npy", mmap_mode="r"),
             {identifier: i for i, identifier in enumerate(ids)},
@@ -76,6 +87,18 @@ def open_cache(
         raise SegbenchError(
             f"{folder}: damaged cache ({error}); delete the folder and run again"
         ) from error
+
+
+def _reserve(path: Path) -> None:
+    """Take the room of a mapped file now: a full disk would end the process at a later write.
+
+    Raises:
+        OSError: There is not so much room.
+    """
+    if not hasattr(os, "posix_fallocate"):
+        return
+    with path.open("r+b") as stream:
+        os.posix_fallocate(stream.fileno(), 0, path.stat().st_size)
 
 
 def _make(
@@ -97,6 +120,8 @@ def _make(
         masks = np.lib.format.open_memmap(
             made / "masks.npy", mode="w+", dtype=np.uint8, shape=(len(rows), *canvas)
         )
+        for name in ("images.npy", "masks.npy"):
+            _reserve(made / name)
 
         def put(i: int) -> None:
             images[i] = put_image(dataset.read_image(rows[i]), canvas)

@@ -14,12 +14,10 @@ from torch import Tensor, nn
 
 from segbench.training.losses import probabilities
 from segbench.training.models import normalise
-from segbench.training.run_folder import Run, write_atomically
+from segbench.training.run_folder import METADATA, Run, trained_on, write_atomically
 
 OPSET = 18
 INPUT, OUTPUT = "image", "probabilities"
-METADATA = "segbench"
-"""The key of a model's metadata under which the recipe's name and classes stand, as JSON."""
 
 
 class Whole(nn.Module):
@@ -57,7 +55,8 @@ def export_onnx(model: nn.Module, path: Path, run: Run) -> None:
     about = {
         "recipe": run.recipe.name,
         "classes": [label.model_dump() for label in run.data.classes],
-        **run.recipe.predict.model_dump(),
+        "predict": run.recipe.predict.model_dump(),
+        "trained_on": trained_on(run.data),
     }
     entry = proto.metadata_props.add()
     entry.key, entry.value = METADATA, json.dumps(about)

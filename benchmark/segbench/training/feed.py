@@ -67,10 +67,27 @@ class EpochOrder(Sampler[int]):
 
 
 def train_loader(samples: Samples, order: EpochOrder, *, batch: int) -> DataLoader[Batch]:
-    """Shuffled batches; a copy out of a mapped file needs no worker processes."""
+    """Shuffled batches; a copy out of a mapped file needs no worker processes.
+
+    A last batch of one image is left out, another image each epoch: batch normalisation of a single
+    image's pooled features has nothing to normalise by.
+    """
     return DataLoader(
-        samples, batch_size=batch, sampler=order, pin_memory=torch.cuda.is_available()
+        samples,
+        batch_size=batch,
+        sampler=order,
+        pin_memory=torch.cuda.is_available(),
+        drop_last=_one_is_left(len(order), batch),
     )
+
+
+def steps_per_epoch(order: EpochOrder, *, batch: int) -> int:
+    """How many batches `train_loader` gives in an epoch."""
+    return -(-len(order) // batch) - _one_is_left(len(order), batch)
+
+
+def _one_is_left(n: int, batch: int) -> bool:
+    return n > batch > 1 and n % batch == 1
 
 
 def val_loader(samples: Samples, *, batch: int) -> DataLoader[Batch]:

@@ -32,8 +32,14 @@ from segbench.training.arithmetic import denormals_as_zero
 from segbench.training.cache import open_cache
 from segbench.training.canvas import canvas_of
 from segbench.training.export import export_onnx
-from segbench.training.feed import EpochOrder, Samples, train_loader, val_loader
-from segbench.training.models import make_model
+from segbench.training.feed import (
+    EpochOrder,
+    Samples,
+    steps_per_epoch,
+    train_loader,
+    val_loader,
+)
+from segbench.training.models import check_canvas, make_model
 from segbench.training.module import LossNotFiniteError, Segmenter
 from segbench.training.run_folder import Result, Run
 from segbench.training.weights import count_flops, load_weights, save_weights
@@ -80,7 +86,8 @@ def fit(
         report: Told of each epoch's line of log.csv.
 
     Raises:
-        SegbenchError: The folder holds another run, memory ran out, or the loss became NaN.
+        SegbenchError: The folder holds another run or cannot be written, the network does not fit
+            the canvas, memory ran out, no Dice is defined, or the loss became NaN.
     """
     accelerator = _accelerator(place.device)
     if place.threads:
@@ -108,6 +115,7 @@ def _run(
     recipe, fold = run.recipe, run.data.fold
     torch.manual_seed(recipe.train.seed)
     model = make_model(recipe.model, channels=run.channels)
+    check_canvas(model, run.canvas, channels=run.channels)
     cache = open_cache(dataset, run.canvas)
     train, val = (
         Samples(cache, cache.positions(dataset.select(role, fold=fold)))
@@ -120,7 +128,7 @@ def _run(
         processes=devices,
     )
     batch = recipe.train.batch
-    steps = -(-len(order) // batch) * recipe.train.epochs
+    steps = steps_per_epoch(order, batch=batch) * recipe.train.epochs
     module = Segmenter(model, recipe, dataset.classes, steps=steps)
     keeper = Keeper(folder, patience=recipe.train.patience, report=report)
     trainer = pl.Trainer(
@@ -139,6 +147,7 @@ def _run(
         deterministic="warn",
     )
     checkpoint = folder / files.CHECKPOINT
+    _check_readable(checkpoint)
     try:
         trainer.fit(
             module,
@@ -149,7 +158,7 @@ def _run(
         )
     except LossNotFiniteError as error:
         kept = (
-            f"the weights of epoch {keeper.best_epoch} (validation Dice {keeper.best:.4f}) are "
+            f"the weights of epoch {keeper.best_epoch + 1} (validation Dice {keeper.best:.4f}) are "
             f"kept in {folder / files.WEIGHTS}"
             if keeper.history
             else "no epoch was finished"
@@ -161,10 +170,42 @@ def _run(
                 f"{folder}: out of memory with batch {batch} at {run.canvas[1]}x{run.canvas[0]}; "
                 f'halve [train] batch or [input] long_side, or set precision = "bf16"'
             ) from error
+        if _WRITER in str(error):
+            raise _not_written(folder, error) from error
         raise
+    except OSError as error:
+        raise _not_written(folder, error) from error
     if trainer.interrupted:
         raise KeyboardInterrupt
     return _finish(folder, run, model, keeper) if trainer.is_global_zero else run
+
+
+_WRITER = "PytorchStreamWriter"  # in torch's message when a checkpoint's disk is full
+
+
+def _not_written(folder: Path, error: Exception) -> SegbenchError:
+    told = str(error).strip().partition("\n")[0]
+    return SegbenchError(
+        f"{folder}: could not be written ({told}); make room and run the same command again: it "
+        f"goes on after the last whole epoch"
+    )
+
+
+def _check_readable(checkpoint: Path) -> None:
+    """Refuse a damaged checkpoint before the trainer does in its own words.
+
+    Raises:
+        SegbenchError: It is.
+    """
+    if not checkpoint.exists():
+        return
+    try:
+        torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch, pickle and zipfile raise many types on damaged files
+        raise SegbenchError(
+            f"{checkpoint}: damaged; delete {checkpoint.parent} to train anew, or put a copy in "
+            f"its place"
+        ) from error
 
 
 class Keeper(Checkpoint):
@@ -259,6 +300,8 @@ def _begin(
         ),
         command=command,
     )
+    if folder.exists() and not folder.is_dir():
+        raise SegbenchError(f"{folder}: is a file; expected a folder for the run")
     if (folder / files.RUN).exists():
         before = files.read_run(folder)
         if other := files.differences(before, now):

@@ -20,8 +20,15 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def make_loss(table: LossTable) -> Loss:
-    """The loss of a recipe: (logits, targets) -> scalar."""
-    return LOSSES[table.name](table)
+    """The loss of a recipe: (logits, targets) -> scalar; 0 where every pixel is ignored."""
+    loss = LOSSES[table.name](table)
+
+    def of_valid(logits: Tensor, targets: Tensor) -> Tensor:
+        if (targets == IGNORE_ID).all():  # means over no pixel are undefined
+            return (logits * 0).sum()
+        return loss(logits, targets)
+
+    return of_valid
 
 
 def bce(logits: Tensor, targets: Tensor) -> Tensor:

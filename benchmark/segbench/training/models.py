@@ -35,9 +35,39 @@ def make_model(table: ModelTable, *, channels: int, pretrained: bool = True) -> 
     """
     try:
         return MODELS[table.family](table, channels, pretrained)
-    except (TypeError, KeyError, ValueError, RuntimeError, AttributeError) as error:
+    except SegbenchError:
+        raise
+    except Exception as error:  # whatever a constructor or a hub raises
         what = " ".join(filter(None, (table.family, table.architecture, table.encoder)))
-        raise SegbenchError(f"model {what}: cannot be built ({error})") from error
+        offline = (
+            f'; weights = "{table.weights}" are downloaded from a hub: where there is none, '
+            f'use weights = "{LITE0_PACKAGE}" with encoder tu-tf_efficientnet_lite0, or none'
+            if isinstance(error, OSError)
+            else ""
+        )
+        told = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise SegbenchError(f"model {what}: cannot be built ({told}){offline}") from error
+
+
+def check_canvas(model: nn.Module, canvas: tuple[int, int], *, channels: int) -> None:
+    """Run a network once on an empty canvas (H, W), without a trace in it.
+
+    Raises:
+        SegbenchError: It cannot, or gives another size or number of channels.
+    """
+    training = model.training
+    what = f"the network at {canvas[1]}x{canvas[0]}"
+    advice = "choose another [input] multiple or long_side (most networks need a multiple of 32)"
+    try:
+        with torch.inference_mode():
+            found = tuple(model.eval()(torch.zeros(1, 3, *canvas)).shape)
+    except (RuntimeError, ValueError) as error:
+        told = str(error).strip().partition("\n")[0]
+        raise SegbenchError(f"{what}: fails ({told}); {advice}") from error
+    finally:
+        model.train(training)
+    if found != (1, channels, *canvas):
+        raise SegbenchError(f"{what}: gives {found}, expected {(1, channels, *canvas)}; {advice}")
 
 
 def normalise(images: Tensor) -> Tensor:

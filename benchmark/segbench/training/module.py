@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +24,10 @@ CUT = 0.5
 
 class LossNotFiniteError(SegbenchError):
     """The loss became NaN or infinite."""
+
+
+class NothingToChooseByError(SegbenchError):
+    """The Dice of the validation split is undefined."""
 
 
 class Segmenter(pl.LightningModule):
@@ -75,7 +80,8 @@ class Segmenter(pl.LightningModule):
             optimiser,
             max_lr=rates[: len(groups)],
             total_steps=self.steps,
-            pct_start=options.warm_up,
+            # of just one step torch would divide by the nought steps up to it
+            pct_start=options.warm_up * (1 + 1e-9 * (options.warm_up * self.steps == 1)),
         )
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -97,7 +103,7 @@ class Segmenter(pl.LightningModule):
             images, masks = augment(images.float() / 255, masks, uniform, self.recipe.augment)
         loss = self.loss(self(images).float(), self.lookup[masks.long()])
         if not torch.isfinite(loss):
-            raise LossNotFiniteError(f"loss {loss.item()} in epoch {self.current_epoch}")
+            raise LossNotFiniteError(f"loss {loss.item()} in epoch {self.current_epoch + 1}")
         self._losses.append(loss.detach())
         self.log("train_loss", loss.detach(), prog_bar=True)
         return loss
@@ -117,9 +123,18 @@ class Segmenter(pl.LightningModule):
         self._dice.append(dice(found, self.lookup[masks.long()], self.objects))
 
     def on_validation_epoch_end(self) -> None:
-        """The mean over images and classes; undefined ones (both empty) are left out."""
+        """The mean over images and classes; undefined ones (both empty) are left out.
+
+        Raises:
+            NothingToChooseByError: All are undefined.
+        """
         values = torch.cat(self._dice)
         self.val_dice = float(values.nanmean())
+        if math.isnan(self.val_dice):
+            raise NothingToChooseByError(
+                "no mask of the validation split holds an object, nor was one found: there is no "
+                "Dice to choose an epoch by; check the dataset with `segbench check`"
+            )
         self.log("val_dice", self.val_dice, prog_bar=True)
 
     def forward(self, images: Tensor) -> Tensor:

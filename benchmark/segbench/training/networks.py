@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from segbench.training.canvas import Size, canvas_of
 from segbench.training.predict import Floats, Network, check_channels
 
 RGB, NCHW_AXES = 3, 4
+MULTIPLE = 32
 ROUNDING = 1e-3
 _MEAN = np.array([0.485, 0.456, 0.406], np.float32).reshape(1, 3, 1, 1)
 _DEVIATION = np.array([0.229, 0.224, 0.225], np.float32).reshape(1, 3, 1, 1)
@@ -83,9 +85,14 @@ class RunNetwork:
         """Recipe, training data and the weights' digest."""
         return {
             "recipe": self.run.recipe.model_dump(),
-            "trained_on": self.run.data.model_dump(exclude={"classes"}),
+            "trained_on": self.trained_on,
             "weights_sha256": self._digest,
         }
+
+    @property
+    def trained_on(self) -> Mapping[str, Any]:
+        """Dataset, version, fold, digest."""
+        return files.trained_on(self.run.data)
 
     @property
     def predict(self) -> PredictTable:
@@ -111,9 +118,10 @@ class RunNetwork:
 
 
 class OnnxNetwork:
-    """An ONNX file by onnxruntime: one image input, NCHW or NHWC, one output of the same layout."""
+    """An ONNX file by onnxruntime: one image input, NCHW or NHWC, one output of the same layout.
 
-    predict = PredictTable()
+    What `segbench train` wrote says itself how its recipe makes masks and what it was trained on.
+    """
 
     def __init__(self, path: Path, *, options: OnnxOptions) -> None:
         import onnxruntime  # noqa: PLC0415
@@ -143,26 +151,60 @@ class OnnxNetwork:
                 f"{path}: takes {self._input.name} of shape {shape}; expected one input of RGB "
                 f"images, (n, 3, H, W) or (n, H, W, 3)"
             )
+        if self._input.type not in _DTYPES or (
+            self._input.type == "tensor(uint8)" and options.values != "byte"
+        ):
+            raise SegbenchError(
+                f"{path}: takes {self._input.type}; expected {', '.join(_DTYPES)} (bytes with "
+                f"--onnx-input byte)"
+            )
         self._last = shape[1] != RGB
         self._size = shape[1:3] if self._last else shape[2:4]
+        self._ours = _said(self._session.get_modelmeta().custom_metadata_map)
 
     @property
     def about(self) -> Mapping[str, Any]:
         """The file and its digest."""
-        return {"onnx": self.path.name, "weights_sha256": self._digest}
+        return {
+            "onnx": self.path.name,
+            **({"trained_on": self.trained_on} if self.trained_on else {}),
+            "weights_sha256": self._digest,
+        }
+
+    @property
+    def trained_on(self) -> Mapping[str, Any] | None:
+        """What one of ours says; nothing is known of another."""
+        return self._ours.get("trained_on")
+
+    @property
+    def predict(self) -> PredictTable:
+        """What the recipe of one of ours says."""
+        return PredictTable.model_validate(self._ours.get("predict", {}))
 
     def canvas(self, sizes: Iterable[Size]) -> Size:
         """The model's own input size; where that is open, one for the images' shape."""
-        if all(isinstance(side, int) for side in self._size):
-            return int(self._size[0]), int(self._size[1])
-        return canvas_of(set(sizes), long_side=self.options.long_side, multiple=32)
+        free = canvas_of(set(sizes), long_side=self.options.long_side, multiple=MULTIPLE)
+        height, width = (
+            int(own) if isinstance(own, int) else side
+            for own, side in zip(self._size, free, strict=True)
+        )
+        return height, width
 
     def check(self, classes: Sequence[LabelClass]) -> None:
-        """Run once on zeros where the file does not say how many channels come out."""
-        shape = self._session.get_outputs()[0].shape
-        channels = shape[-1] if self._last else shape[1]
-        if isinstance(channels, int):
-            check_channels(channels, classes, origin=str(self.path))
+        """Run once on zeros: the output must have the input's size and a channel a class.
+
+        Raises:
+            SegbenchError: It has not, or the model cannot be run at all.
+        """
+        side = -(-self.options.long_side // MULTIPLE) * MULTIPLE
+        height, width = (int(own) if isinstance(own, int) else side for own in self._size)
+        found = self._run(np.zeros((1, RGB, height, width), np.float32))
+        if found.ndim != NCHW_AXES or found.shape[2:] != (height, width):
+            raise SegbenchError(
+                f"{self.path}: gives {found.shape} for an image of {width}x{height}; expected "
+                f"(1, classes, {height}, {width})"
+            )
+        check_channels(found.shape[1], classes, origin=str(self.path))
 
     def __call__(self, images: Floats) -> Floats:
         """See `Network`.
@@ -174,16 +216,7 @@ class OnnxNetwork:
             images = images * np.float32(255)
         elif self.options.values == "imagenet":
             images = (images - _MEAN) / _DEVIATION
-        given = images.transpose(0, 2, 3, 1) if self._last else images
-        fixed = isinstance(self._input.shape[0], int)
-        batches = np.split(given, len(given)) if fixed else [given]
-        parts = [
-            np.asarray(self._session.run(None, {self._input.name: np.ascontiguousarray(batch)})[0])
-            for batch in batches
-        ]
-        out = np.concatenate(parts).astype(np.float32)
-        if self._last:
-            out = np.ascontiguousarray(out.transpose(0, 3, 1, 2))
+        out = self._run(images)
         if self.options.output == "logits":
             return _probabilities(out)
         if not (out.min() >= -ROUNDING and out.max() <= 1 + ROUNDING):  # also refuses NaN
@@ -193,10 +226,47 @@ class OnnxNetwork:
             )
         return out
 
+    def _run(self, images: Floats) -> Floats:
+        """What comes out (n, C, H, W) of images in the model's own values (n, 3, H, W)."""
+        given = np.ascontiguousarray(images.transpose(0, 2, 3, 1) if self._last else images)
+        given = given.astype(_DTYPES[self._input.type], copy=False)
+        fixed = self._input.shape[0]
+        size = fixed if isinstance(fixed, int) else len(given)
+        parts: list[Floats] = []
+        for first in range(0, len(given), size):
+            batch = given[first : first + size]
+            filled = np.concatenate([batch, np.repeat(batch[-1:], size - len(batch), axis=0)])
+            try:
+                found = self._session.run(None, {self._input.name: filled})[0]
+            except Exception as error:  # onnxruntime's own classes, which it does not export
+                shape = "x".join(map(str, filled.shape))
+                raise SegbenchError(f"{self.path}: fails on images {shape} ({error})") from error
+            parts.append(np.asarray(found)[: len(batch)])
+        out = np.concatenate(parts).astype(np.float32)
+        last = self._last and out.ndim == NCHW_AXES
+        return np.ascontiguousarray(out.transpose(0, 3, 1, 2)) if last else out
+
+
+_DTYPES = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(uint8)": np.uint8,
+}
+
+
+def _said(metadata: Mapping[str, str]) -> Mapping[str, Any]:
+    """What `segbench train` wrote into a file of its own; nothing of another's."""
+    try:
+        found = json.loads(metadata.get(files.METADATA, "{}"))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
 
 def _probabilities(logits: Floats) -> Floats:
     """Sigmoid of one channel, softmax of several."""
     if logits.shape[1] == 1:
-        return (1 / (1 + np.exp(-logits))).astype(np.float32)
+        return (0.5 * (1 + np.tanh(0.5 * logits))).astype(np.float32)  # exp would overflow
     raised = np.exp(logits - logits.max(axis=1, keepdims=True))
     return (raised / raised.sum(axis=1, keepdims=True)).astype(np.float32)

@@ -19,7 +19,7 @@ from segbench.errors import SegbenchError
 from segbench.masks.encode import encode_mask
 from segbench.masks.labels import LabelClass, foreground
 from segbench.masks.predictions import predictions_folder
-from segbench.masks.prepared import PreparedDataset, Row
+from segbench.masks.prepared import PreparedDataset, Row, selection_name
 from segbench.training.canvas import Size, put_image, take_back
 
 Floats = NDArray[np.float32]
@@ -27,6 +27,7 @@ Progress = Callable[[int, int], None]
 
 CUT = 0.5
 BATCH = 8
+SHOWN = 3
 MIRRORS = ((), (3,), (2,), (2, 3))
 """The axes of (n, C, H, W) that are reversed: as it is, left-right, upside down, both."""
 
@@ -37,6 +38,11 @@ class Network(Protocol):
     @property
     def about(self) -> Mapping[str, Any]:
         """What the marker file says of it."""
+        ...
+
+    @property
+    def trained_on(self) -> Mapping[str, Any] | None:
+        """Dataset, version and fold that it was trained for; None where nobody knows."""
         ...
 
     @property
@@ -91,11 +97,12 @@ def predict_network(
         How many samples were predicted.
 
     Raises:
-        SegbenchError: The network's classes are not the dataset's, `out` holds something else, or
-            an image cannot be read.
+        SegbenchError: The network's classes are not the dataset's, it has seen samples that test or
+            validate, `out` holds something else, or an image cannot be read.
     """
-    network.check(dataset.classes)
     rows = dataset.select(split, fold=fold)
+    refuse_seen(network, dataset, split=split, fold=fold)
+    network.check(dataset.classes)
     canvas = network.canvas(row.size for row in rows)
     asked = {"tta": options.tta, "largest_component": options.largest_component}
     how = network.predict.model_copy(update={k: v for k, v in asked.items() if v is not None})
@@ -124,6 +131,39 @@ def predict_network(
                 done += 1
                 progress(done, len(rows))
     return done
+
+
+def refuse_seen(
+    network: Network, dataset: PreparedDataset, *, split: str, fold: int | None
+) -> None:
+    """Refuse to predict samples for a score on which the network was trained or chosen.
+
+    The training samples themselves may be looked at with `split="train"`.
+
+    Raises:
+        SegbenchError: There are some.
+    """
+    data = network.trained_on
+    if data is None or (data["dataset"], data["version"]) != (dataset.name, dataset.version):
+        return
+    if split == "train":
+        return
+    roles = ("train",) if split == "val" else ("train", "val")
+    seen = {row.id for role in roles for row in dataset.select(role, fold=data["fold"])}
+    asked = [row.id for row in dataset.select(split, fold=fold)]
+    both = [identifier for identifier in asked if identifier in seen]
+    if not both:
+        return
+    own = "the test split" if data["fold"] is None else f"fold {data['fold']}"
+    flag = "--split test" if data["fold"] is None else f"--fold {data['fold']}"
+    other = "without --fold" if fold is None else f"with --fold {fold}"
+    raise SegbenchError(
+        f"the network was trained to be tested on {own} of {dataset.name}: {len(both)} of the "
+        f"{len(asked)} samples of {selection_name(split, fold)} ({', '.join(both[:SHOWN])}"
+        f"{', ...' * (len(both) > SHOWN)}) were trained on or chose its weights, so a score there "
+        f"would be flattered; predict {flag}, or train another {other}; to look at what it was "
+        f"trained on: --split train"
+    )
 
 
 def apply(network: Network, images: Floats, *, tta: bool) -> Floats:

@@ -54,6 +54,10 @@ TRAINING_TABLES = {"model", "input", "augment", "loss", "optimiser", "train"}
 """What of a recipe a training depends on; titles and prediction may change afterwards."""
 
 
+METADATA = "segbench"
+"""The key of an ONNX model's metadata under which recipe, data and classes stand, as JSON."""
+
+
 class ClassInfo(Strict):
     """A class as the network knows it."""
 
@@ -77,6 +81,11 @@ class DataInfo(Strict):
     def labels(self) -> tuple[LabelClass, ...]:
         """The classes as the mask format knows them."""
         return tuple(LabelClass(id=c.id, name=c.name, color=c.color) for c in self.classes)
+
+
+def trained_on(data: DataInfo) -> dict[str, Any]:
+    """What predictions and an exported network say of the data behind them."""
+    return data.model_dump(exclude={"classes"})
 
 
 class Environment(Strict):
