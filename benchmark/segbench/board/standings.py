@@ -59,10 +59,12 @@ def standings(
             key = (f"{entry.dataset}@{entry.dataset_version}", entry.selection, entry.status)
             groups.setdefault(key, {})[entry.name] = entry
     if not groups:
-        known = sorted({entry.dataset for _, entry in find_entries(results)})
+        scored = [e for _, e in find_entries(results) if e.status != "published"]
+        known = sorted({entry.dataset for entry in scored})
         raise SegbenchError(
-            f"{results}: no entries{f' of {dataset}' if dataset else ''}; "
-            f"there are entries of {', '.join(known) or 'nothing'}"
+            f"{results}: no scored entries{f' of {dataset}' if dataset else ''}; "
+            f"there are scored entries of {', '.join(known) or 'nothing'} (numbers of papers are "
+            f"not ranked)"
         )
     return tuple(
         _standing(results, key, entries, measure=measure) for key, entries in groups.items()
