@@ -248,7 +248,7 @@ def _images(figure: Figure, pair: Pair) -> None:
             fontsize=9,
         )
     left_out = len(pair.images) - len(images)
-    without = f" ({left_out} infinite ones left out)" if left_out else ""
+    without = f" (infinite ones left out: {left_out})" if left_out else ""
     axes.set_xlabel(f"mean of both entries, each image{without}")
     a, b = shortened(pair.a, 14), shortened(pair.b, 14)
     axes.set_ylabel(f"{a} \N{MINUS SIGN} {b}, each image")
