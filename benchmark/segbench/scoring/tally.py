@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
@@ -31,6 +32,9 @@ from segbench.scoring.target import Item, Target
 Floats = NDArray[np.float64]
 Progress = Callable[[int, int], None]
 Number = TypeVar("Number", bound=np.generic)
+
+_AT_ONCE = 4096
+"""Samples whose pairs are put into matrices together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,10 +150,8 @@ def tally(
             problems.add("values in no known form", str(error))
         raise problems.error(f"{submission.origin}: the predictions were not scored") from error
     problems.raise_if_any(f"{submission.origin}: the predictions were not scored")
-    class_index = {label.id: i for i, label in enumerate(target.classes)}
-    column = {value: class_index[c] for value, c in reading.class_of.items() if c in class_index}
     n_classes = len(target.classes)
-    matrices = np.zeros((len(target.items), n_classes, n_classes), dtype=np.int64)
+    matrices = _matrices(target, joints, reading)
     missing = np.array([item.id not in joints for item in target.items])
     lines: list[str] = []
     for i, item in enumerate(target.items):
@@ -158,13 +160,8 @@ def tally(
             pixels = np.bincount(reference.ravel(), minlength=IGNORE_ID + 1)
             matrices[i, :, 0] = [pixels[label.id] for label in target.classes]
             lines.append(content_line(item.id, None, reference) if not target.digest else "")
-            continue
-        joint = joints[item.id]
-        lines.append(joint.line)
-        for pair, pixels in joint.pairs.T.tolist():
-            row, code = divmod(pair, IGNORE_ID + 1)
-            if row != IGNORE_ID:
-                matrices[i, class_index[row], column[joint.values[code]]] += pixels
+        else:
+            lines.append(joints[item.id].line)
     of_shapes: Mapping[str, Floats] = {}
     if shapes is not None:
         raw = np.full((len(target.items), len(shapes.measures), n_classes), np.nan)
@@ -194,6 +191,44 @@ def tally(
             form=str(reading.form),
         ),
     )
+
+
+def _matrices(target: Target, joints: Mapping[str, _Joint], reading: Reading) -> NDArray[np.int64]:
+    """Pixels (n, K, K) by the reference's class and the predicted one; zeros where none is."""
+    n_classes = len(target.classes)
+    index = {label.id: i for i, label in enumerate(target.classes)}
+    row = np.full(IGNORE_ID + 1, -1)
+    row[list(index)] = list(index.values())
+
+    @cache
+    def columns(values: tuple[Value, ...]) -> NDArray[np.int64]:
+        """The class (K,) that each code of a file stands for; -1: none."""
+        return np.array([index.get(reading.class_of.get(value, -1), -1) for value in values])
+
+    matrices = np.zeros((len(target.items), n_classes, n_classes), dtype=np.int64)
+    for first in range(0, len(target.items), _AT_ONCE):
+        found = [
+            (i, joints[item.id])
+            for i, item in enumerate(target.items[first : first + _AT_ONCE], first)
+            if item.id in joints
+        ]
+        if not found:
+            continue
+        lengths = [joint.pairs.shape[1] for _, joint in found]
+        sample = np.repeat([i for i, _ in found], lengths)
+        pair, pixels = np.concatenate([joint.pairs for _, joint in found], axis=1)
+        if all(joint.values is IDENTITY for _, joint in found):
+            column = columns(IDENTITY)[pair & IGNORE_ID]
+        else:
+            codes = np.split(pair & IGNORE_ID, np.cumsum(lengths)[:-1])
+            tables = [columns(joint.values) for _, joint in found]
+            column = np.concatenate([t[c] for t, c in zip(tables, codes, strict=True)])
+        scored = pair >> 8 != IGNORE_ID
+        at = sample[scored], row[pair[scored] >> 8], column[scored]
+        if min(at[1].min(initial=0), at[2].min(initial=0)) < 0:
+            raise AssertionError("values of no class were refused before")
+        np.add.at(matrices, at, pixels[scored])
+    return matrices
 
 
 def _with_missing(
