@@ -103,7 +103,10 @@ def test_the_command(results, segbench):
 def test_refusals(results, tmp_path, segbench):
     for arguments, said in (
         (["--results", tmp_path / "none"], "no such folder"),
-        (["--results", results, "--dataset", "ph2"], "there are entries of synthetic-lesions"),
+        (
+            ["--results", results, "--dataset", "ph2"],
+            "there are scored entries of synthetic-lesions",
+        ),
         (["--results", results, "--sort", "dicee"], "no score 'dicee'"),
     ):
         ran = segbench("leaderboard", *arguments)

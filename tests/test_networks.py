@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -602,6 +604,21 @@ def test_recipes_are_strict(tmp_path):
 def test_probabilities_of_one_and_of_several_channels():
     assert probabilities(torch.zeros(1, 1, 1, 1)).item() == 0.5
     assert torch.allclose(probabilities(torch.zeros(1, 4, 1, 1)), torch.tensor(0.25))
+
+
+def test_onnxruntime_leaves_our_arithmetic_as_it_was(tmp_path):
+    """In a process of its own: only its first session sets the mode of a thread."""
+    program = """
+import sys
+import numpy as np
+from segbench.training.networks import OnnxNetwork, OnnxOptions
+from pathlib import Path
+network = OnnxNetwork(Path(sys.argv[1]), options=OnnxOptions())
+network(np.zeros((1, 3, 32, 32), np.float32))
+assert np.array([1e-310]) * np.array([0.5]) > 0
+"""
+    path = foreign(tmp_path / "a.onnx", shape=["n", 3, "h", "w"], last=False, scale=1)
+    subprocess.run([sys.executable, "-c", program, str(path)], check=True)
 
 
 def test_denormals_are_zero_inside_and_as_they_were_afterwards():

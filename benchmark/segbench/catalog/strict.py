@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json
 
 from segbench.errors import Problems, SegbenchError
 
@@ -65,6 +65,10 @@ def validate(content: object, model: type[AnyStrict], *, where: Path) -> AnyStri
     try:
         # as JSON, where a list may stand for a tuple and a text for a date, but not "8" for 8
         return model.model_validate_json(to_json(content, inf_nan_mode="constants"), strict=True)
+    except PydanticSerializationError as error:
+        raise SegbenchError(
+            f"{where}: does not follow the schema (a text or key is no Unicode: {error})"
+        ) from error
     except ValidationError as error:
         problems = Problems(shown=100)
         for fault in error.errors():

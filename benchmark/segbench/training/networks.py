@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -132,9 +133,14 @@ class OnnxNetwork:
             settings = onnxruntime.SessionOptions()
             settings.log_severity_level = 3
             settings.add_session_config_entry("session.set_denormal_as_zero", "1")
-            self._session = onnxruntime.InferenceSession(
-                data, settings, providers=onnxruntime.get_available_providers()
-            )
+            # onnxruntime leaves the thread that makes a session at denormals as zero: not ours
+            self._thread = ThreadPoolExecutor(1, "onnxruntime")
+            self._session = self._thread.submit(
+                onnxruntime.InferenceSession,
+                data,
+                settings,
+                providers=onnxruntime.get_available_providers(),
+            ).result()
         except FileNotFoundError:
             raise SegbenchError(f"{path}: no such file") from None
         except Exception as error:  # onnxruntime's own classes, which it does not export
@@ -237,7 +243,8 @@ class OnnxNetwork:
             batch = given[first : first + size]
             filled = np.concatenate([batch, np.repeat(batch[-1:], size - len(batch), axis=0)])
             try:
-                found = self._session.run(None, {self._input.name: filled})[0]
+                run = self._thread.submit(self._session.run, None, {self._input.name: filled})
+                found = run.result()[0]
             except Exception as error:  # onnxruntime's own classes, which it does not export
                 shape = "x".join(map(str, filled.shape))
                 raise SegbenchError(f"{self.path}: fails on images {shape} ({error})") from error
