@@ -494,6 +494,26 @@ def test_an_onnx_model_of_a_fixed_batch_is_filled_up(tmp_path, n):
     np.testing.assert_allclose(found, images.mean(axis=1, keepdims=True), rtol=1e-5)
 
 
+def test_an_onnx_model_that_only_claims_to_be_ours_is_refused(tmp_path):
+    """Nothing would be known of the samples that it was trained on."""
+    import onnx  # noqa: PLC0415
+
+    path = foreign(tmp_path / "a.onnx", shape=["n", 3, 32, 32], last=False, scale=1)
+    model = onnx.load(path)
+    entry = model.metadata_props.add()
+    entry.key, entry.value = "segbench", '{"predict": 1}'
+    onnx.save(model, path)
+    with pytest.raises(SegbenchError, match="says in its metadata that segbench wrote it"):
+        OnnxNetwork(path, options=OnnxOptions())
+
+
+def test_a_validation_split_without_objects_chooses_nothing():
+    module = Segmenter(torch.nn.Conv2d(3, 1, 1), trained_recipe("unet"), LABELS, steps=1)
+    module._dice.append(torch.tensor([[float("nan")]]))
+    with pytest.raises(SegbenchError, match="no Dice to choose an epoch by"):
+        module.on_validation_epoch_end()
+
+
 def test_onnx_models_of_other_kinds(tmp_path):
     one_side = foreign(tmp_path / "a.onnx", shape=["n", 3, 48, "w"], last=False, scale=1)
     network = OnnxNetwork(one_side, options=OnnxOptions(long_side=128))

@@ -9,16 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from segbench._version import __version__
 from segbench.dialects.observe import Key, Observer, Ruler, Sample
 from segbench.dialects.rules import Observed, Overlap, Surface, ToolRaisesError
 from segbench.dialects.table import Dialect, Number
 from segbench.errors import SegbenchError
 from segbench.masks.decode import MaskFileError
-from segbench.masks.labels import IGNORE_ID, is_background
+from segbench.masks.labels import is_background
 from segbench.masks.submission import Submission
 from segbench.measures import ALL, FOREGROUND, Measure, Options, grid
-from segbench.scoring.evaluate import handling
+from segbench.scoring.evaluate import signature_tail
 from segbench.scoring.scores import Table, point_values
 from segbench.scoring.shapes import ShapeMeasures
 from segbench.scoring.tally import Policy, Progress, label_maps, tally
@@ -161,8 +160,7 @@ def converse(
         counted.shapes,
     )
     points = point_values(table, measures).tolist()
-    data = f"|ignore:{IGNORE_ID}|data:{target.name}@{target.version}/{target.selection}"
-    tail = f"{data}#{counted.digest[:6]}{handling(counted, policy)}|v:{__version__}"
+    tail = signature_tail(target, counted, policy, table)
     observer = Observer(ids, background, keys_of(dialects), ruler)
     predicted = label_maps(target, submission, counted.reading, policy=policy)
 

@@ -302,7 +302,7 @@ def reduce_counts(
     )
 
     def scored(part: Table, where: str) -> tuple[Score, ...]:
-        tail = _signature_tail(target, counted, policy, part, where)
+        tail = signature_tail(target, counted, policy, part, where)
         return score_table(part, measures, {m: f"{m}{tail}" for m in measures}, method=interval)
 
     subgroups: dict[str, dict[str, tuple[Score, ...]]] = {}
@@ -330,19 +330,15 @@ def reduce_counts(
     )
 
 
-def _signature_tail(target: Target, counted: Tally, policy: Policy, part: Table, where: str) -> str:
+def signature_tail(
+    target: Target, counted: Tally, policy: Policy, part: Table, where: str = ""
+) -> str:
     """What follows a measure in a signature; options stand there only where they had an effect."""
     parts = [f"|ignore:{IGNORE_ID}"]
     parts.append(f"|data:{target.name}@{target.version}/{target.selection}#{counted.digest[:6]}")
     parts.append(where)
     if part.missing.any():
         parts.append("|missing:worst")
-    return "".join(parts) + handling(counted, policy) + f"|v:{__version__}"
-
-
-def handling(counted: Tally, policy: Policy) -> str:
-    """The parts of a signature that say how predictions were read, where not by default."""
-    parts: list[str] = []
     if counted.n_resized:
         parts.append("|resize:nearest")
     if counted.reading.form is Form.PROBABILITIES:
@@ -350,7 +346,7 @@ def handling(counted: Tally, policy: Policy) -> str:
             parts.append(f"|cut:{policy.threshold!r}")
         if policy.chosen:
             parts.append(f"|chosen:{policy.chosen}")
-    return "".join(parts)
+    return "".join(parts) + f"|v:{__version__}"
 
 
 def _subgroup_columns(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import logging
 import warnings
 from pathlib import Path
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 
 from segbench.training.losses import probabilities
 from segbench.training.models import normalise
-from segbench.training.run_folder import METADATA, Run, trained_on, write_atomically
+from segbench.training.run_folder import METADATA, Exported, Run, write_atomically
 
 OPSET = 18
 INPUT, OUTPUT = "image", "probabilities"
@@ -52,13 +51,8 @@ def export_onnx(model: nn.Module, path: Path, run: Run) -> None:
             external_data=False,
         )
     proto = program.model_proto  # type: ignore[union-attr]  a program, as dynamo is set
-    about = {
-        "recipe": run.recipe.name,
-        "classes": [label.model_dump() for label in run.data.classes],
-        "predict": run.recipe.predict.model_dump(),
-        "trained_on": trained_on(run.data),
-    }
+    about = Exported(recipe=run.recipe.name, predict=run.recipe.predict, trained_on=run.data)
     entry = proto.metadata_props.add()
-    entry.key, entry.value = METADATA, json.dumps(about)
+    entry.key, entry.value = METADATA, about.model_dump_json()
     onnx.checker.check_model(proto)
     write_atomically(path, proto.SerializeToString())

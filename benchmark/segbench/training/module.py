@@ -26,10 +26,6 @@ class LossNotFiniteError(SegbenchError):
     """The loss became NaN or infinite."""
 
 
-class NothingToChooseByError(SegbenchError):
-    """The Dice of the validation split is undefined."""
-
-
 class Segmenter(pl.LightningModule):
     """A network, its loss and its optimiser.
 
@@ -126,12 +122,12 @@ class Segmenter(pl.LightningModule):
         """The mean over images and classes; undefined ones (both empty) are left out.
 
         Raises:
-            NothingToChooseByError: All are undefined.
+            SegbenchError: All are undefined.
         """
         values = torch.cat(self._dice)
         self.val_dice = float(values.nanmean())
         if math.isnan(self.val_dice):
-            raise NothingToChooseByError(
+            raise SegbenchError(
                 "no mask of the validation split holds an object, nor was one found: there is no "
                 "Dice to choose an epoch by; check the dataset with `segbench check`"
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -86,14 +85,14 @@ class RunNetwork:
         """Recipe, training data and the weights' digest."""
         return {
             "recipe": self.run.recipe.model_dump(),
-            "trained_on": self.trained_on,
+            "trained_on": self.trained_on.model_dump(exclude={"classes"}),
             "weights_sha256": self._digest,
         }
 
     @property
-    def trained_on(self) -> Mapping[str, Any]:
+    def trained_on(self) -> files.DataInfo:
         """Dataset, version, fold, digest."""
-        return files.trained_on(self.run.data)
+        return self.run.data
 
     @property
     def predict(self) -> PredictTable:
@@ -166,26 +165,24 @@ class OnnxNetwork:
             )
         self._last = shape[1] != RGB
         self._size = shape[1:3] if self._last else shape[2:4]
-        self._ours = _said(self._session.get_modelmeta().custom_metadata_map)
+        self._said = _said(self._session.get_modelmeta().custom_metadata_map, path)
 
     @property
     def about(self) -> Mapping[str, Any]:
         """The file and its digest."""
-        return {
-            "onnx": self.path.name,
-            **({"trained_on": self.trained_on} if self.trained_on else {}),
-            "weights_sha256": self._digest,
-        }
+        data = self.trained_on
+        known = {} if data is None else {"trained_on": data.model_dump(exclude={"classes"})}
+        return {"onnx": self.path.name, **known, "weights_sha256": self._digest}
 
     @property
-    def trained_on(self) -> Mapping[str, Any] | None:
+    def trained_on(self) -> files.DataInfo | None:
         """What one of ours says; nothing is known of another."""
-        return self._ours.get("trained_on")
+        return None if self._said is None else self._said.trained_on
 
     @property
     def predict(self) -> PredictTable:
         """What the recipe of one of ours says."""
-        return PredictTable.model_validate(self._ours.get("predict", {}))
+        return PredictTable() if self._said is None else self._said.predict
 
     def canvas(self, sizes: Iterable[Size]) -> Size:
         """The model's own input size; where that is open, one for the images' shape."""
@@ -262,13 +259,22 @@ _DTYPES = {
 }
 
 
-def _said(metadata: Mapping[str, str]) -> Mapping[str, Any]:
-    """What `segbench train` wrote into a file of its own; nothing of another's."""
+def _said(metadata: Mapping[str, str], path: Path) -> files.Exported | None:
+    """What `segbench train` wrote into a file of its own; None of another's.
+
+    Raises:
+        SegbenchError: It is not what this version writes: what was trained on would be unknown.
+    """
+    text = metadata.get(files.METADATA)
+    if text is None:
+        return None
     try:
-        found = json.loads(metadata.get(files.METADATA, "{}"))
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+        return files.Exported.model_validate_json(text)
+    except ValueError as error:
+        raise SegbenchError(
+            f"{path}: says in its metadata that segbench wrote it, but not as this version does; "
+            f"predict from the run's folder, or train it again"
+        ) from error
 
 
 def _probabilities(logits: Floats) -> Floats:

@@ -21,6 +21,7 @@ from segbench.masks.labels import LabelClass, foreground
 from segbench.masks.predictions import predictions_folder
 from segbench.masks.prepared import PreparedDataset, Row, selection_name
 from segbench.training.canvas import Size, put_image, take_back
+from segbench.training.run_folder import DataInfo
 
 Floats = NDArray[np.float32]
 Progress = Callable[[int, int], None]
@@ -41,7 +42,7 @@ class Network(Protocol):
         ...
 
     @property
-    def trained_on(self) -> Mapping[str, Any] | None:
+    def trained_on(self) -> DataInfo | None:
         """Dataset, version and fold that it was trained for; None where nobody knows."""
         ...
 
@@ -144,18 +145,18 @@ def refuse_seen(
         SegbenchError: There are some.
     """
     data = network.trained_on
-    if data is None or (data["dataset"], data["version"]) != (dataset.name, dataset.version):
+    if data is None or (data.dataset, data.version) != (dataset.name, dataset.version):
         return
     if split == "train":
         return
     roles = ("train",) if split == "val" else ("train", "val")
-    seen = {row.id for role in roles for row in dataset.select(role, fold=data["fold"])}
+    seen = {row.id for role in roles for row in dataset.select(role, fold=data.fold)}
     asked = [row.id for row in dataset.select(split, fold=fold)]
     both = [identifier for identifier in asked if identifier in seen]
     if not both:
         return
-    own = "the test split" if data["fold"] is None else f"fold {data['fold']}"
-    flag = "--split test" if data["fold"] is None else f"--fold {data['fold']}"
+    own = "the test split" if data.fold is None else f"fold {data.fold}"
+    flag = "--split test" if data.fold is None else f"--fold {data.fold}"
     other = "without --fold" if fold is None else f"with --fold {fold}"
     raise SegbenchError(
         f"the network was trained to be tested on {own} of {dataset.name}: {len(both)} of the "

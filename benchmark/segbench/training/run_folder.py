@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from segbench._version import __version__
-from segbench.catalog.recipes import TrainedRecipe
+from segbench.catalog.recipes import PredictTable, TrainedRecipe
 from segbench.catalog.strict import Strict, validate
 from segbench.errors import SegbenchError
 from segbench.masks.labels import LabelClass, is_background
@@ -50,12 +50,11 @@ PACKAGES = (
     "pillow",
 )
 
+METADATA = "segbench"
+"""The key in an ONNX file's metadata of what `Exported` says."""
+
 TRAINING_TABLES = {"model", "input", "augment", "loss", "optimiser", "train"}
 """What of a recipe a training depends on; titles and prediction may change afterwards."""
-
-
-METADATA = "segbench"
-"""The key of an ONNX model's metadata under which recipe, data and classes stand, as JSON."""
 
 
 class ClassInfo(Strict):
@@ -83,9 +82,12 @@ class DataInfo(Strict):
         return tuple(LabelClass(id=c.id, name=c.name, color=c.color) for c in self.classes)
 
 
-def trained_on(data: DataInfo) -> dict[str, Any]:
-    """What predictions and an exported network say of the data behind them."""
-    return data.model_dump(exclude={"classes"})
+class Exported(Strict):
+    """What an ONNX file says of itself, as JSON under the key `METADATA` of its metadata."""
+
+    recipe: str
+    predict: PredictTable
+    trained_on: DataInfo
 
 
 class Environment(Strict):
