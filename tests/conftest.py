@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import io
 import json
 import os
 import subprocess
 import sys
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -16,6 +21,7 @@ import pytest
 import segbench as sb
 from segbench.board.entry import Cost, Digests, Entry, Latency, Links, Method, Training
 from segbench.board.write import masks_of, predictions_digest, write_entry
+from segbench.commands.app import main
 from segbench.masks.encode import encode_mask
 
 ROOT = Path(__file__).parents[1]
@@ -33,9 +39,38 @@ class Ran:
     err: str
 
 
+Run = Callable[..., Ran]
+
+
 @pytest.fixture(scope="session")
-def segbench():
-    """Run the real command line: `segbench("evaluate", "--predictions", folder)`."""
+def segbench() -> Run:
+    """Run the command line in this process: `segbench("evaluate", "--predictions", folder)`.
+
+    A process of its own takes seconds to import what this one holds already.
+    """
+
+    def run(*arguments: object, env: dict[str, str] | None = None, cwd: Path | None = None) -> Ran:
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(mock.patch.dict(os.environ, env or {}))
+            stack.enter_context(mock.patch.object(sys, "argv", ["segbench", *map(str, arguments)]))
+            stack.enter_context(contextlib.chdir(cwd or Path.cwd()))
+            stack.enter_context(contextlib.redirect_stdout(out))
+            stack.enter_context(contextlib.redirect_stderr(err))
+            stack.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("default")  # as there: printed, not raised
+            ended = stack.enter_context(pytest.raises(SystemExit))
+            main()
+        code = ended.value.code
+        assert code is None or isinstance(code, int), code
+        return Ran(code or 0, out.getvalue(), err.getvalue())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def segbench_process() -> Run:
+    """The same in a process of its own, for what only that shows: its environment, its end."""
 
     def run(*arguments: object, env: dict[str, str] | None = None, cwd: Path | None = None) -> Ran:
         done = subprocess.run(

@@ -233,12 +233,12 @@ def test_bare_references_at_a_url(s3, guess, synthetic):
     )
 
 
-def test_the_command_writes_the_same(segbench, bucket, guess, synthetic, tmp_path):
-    near = segbench(
+def test_the_command_writes_the_same(segbench_process, bucket, guess, synthetic, tmp_path):
+    near = segbench_process(
         "evaluate", "--predictions", guess, "--data", synthetic, "--out", tmp_path / "near"
     )
     assert near.code == 0, near.err
-    far = segbench(
+    far = segbench_process(
         *("evaluate", "--predictions", "s3://bench/preds/", "--data", "s3://bench/data"),
         *("--out", tmp_path / "far"),
         env=bucket.environment,
@@ -249,12 +249,14 @@ def test_the_command_writes_the_same(segbench, bucket, guess, synthetic, tmp_pat
     assert (tmp_path / "far" / "report.html").stat().st_size > 100_000  # with the images
 
 
-def test_the_environment_may_name_a_url(segbench, bucket):
+def test_the_environment_may_name_a_url(segbench_process, bucket):
     environment = {**bucket.environment, "SEGBENCH_DATA": "s3://bench/data"}
-    ran = segbench("evaluate", "--predictions", "s3://bench/preds/", "--json", env=environment)
+    ran = segbench_process(
+        "evaluate", "--predictions", "s3://bench/preds/", "--json", env=environment
+    )
     assert ran.code == 0, ran.err
     assert json.loads(ran.out)["dataset"] == NAME
-    ran = segbench("audit", NAME, env=environment)
+    ran = segbench_process("audit", NAME, env=environment)
     assert ran.code == 1
     assert "needs a folder on this machine" in ran.err
 
