@@ -374,3 +374,45 @@ def test_a_library_of_another_version_is_not_called(monkeypatch):
     monkeypatch.setattr(native, "INTERFACE", -1)
     with pytest.warns(RuntimeWarning, match="interface"):
         assert not kernels.available()
+
+
+# ---------------------------------------------------------------- tails
+
+
+@st.composite
+def resampled(draw):
+    """Weights of units in resamples, a list of images of these units, and a share for each row."""
+    rng = np.random.default_rng(draw(SEEDS))
+    n_units, n = draw(st.integers(1, 40)), draw(st.integers(0, 300))
+    weights = rng.multinomial(n_units, np.full(n_units, 1 / n_units), draw(st.integers(0, 5)))
+    units = rng.integers(0, n_units, n)
+    share = rng.random(len(weights)) * draw(st.sampled_from([0.0, 0.5, n / 10, n, 2.0 * n]))
+    return weights.astype(float), units, np.sort(rng.normal(size=n)), share
+
+
+@both
+@examples
+@given(case=resampled())
+def test_tails_are_summed_literally(implementation, case):
+    weights, units, values, share = case
+    found = implementation.tail_sums(*case)
+    for weight, part, total in zip(weights, share, found, strict=True):
+        left, literal = part, 0.0
+        for unit, value in zip(units, values, strict=True):
+            taken = min(left, weight[unit])
+            literal += taken * value
+            left -= taken
+        assert total == pytest.approx(literal, abs=1e-9)
+
+
+@needs_compiled
+@examples
+@given(case=resampled())
+def test_tails_are_the_same_to_the_bit(case):
+    assert native.tail_sums(*case).tobytes() == standins.tail_sums(*case).tobytes()
+
+
+@pytest.mark.parametrize("units", [[0, 3], [-1, 0], [0]])
+def test_tails_of_units_that_are_not_there_are_refused(units):
+    with pytest.raises(ValueError, match="units"):
+        kernels.tail_sums(np.ones((2, 3)), np.array(units), np.zeros(2), share=np.ones(2))

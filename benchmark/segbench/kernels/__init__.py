@@ -1,6 +1,6 @@
-"""The hot loops: joint histogram, distances between boundaries, PNG rows, runs.
+"""The hot loops: joint histogram, distances between boundaries, PNG rows, runs, tails.
 
-Each is written twice with the same results: in C (`histogram.c`, `boundary.c`, `png.c`, `runs.c`,
+Each is written twice with the same results: in C (`histogram.c`, `boundary.c`, `png.c`, ...,
 compiled when segbench is installed) and in NumPy and SciPy (`standins.py`), used where there was no
 compiler or where `SEGBENCH_NO_KERNELS=1` is set. The functions here check their arguments and call
 one of them. C code runs without the interpreter lock, so that threads run it at once.
@@ -23,6 +23,7 @@ __all__ = [
     "joint_pairs",
     "joint_pairs_of_runs",
     "point_distances",
+    "tail_sums",
     "unfilter",
     "unpack_bits",
 ]
@@ -224,6 +225,40 @@ def fill_runs(values: Bytes, ends: NDArray[np.uint32], *, size: int) -> Bytes:
         raise ValueError(f"{size} pixels")
     chosen = native if available() else standins
     return chosen.fill_runs(np.ascontiguousarray(values), np.ascontiguousarray(ends), size)
+
+
+def tail_sums(
+    weights: Distances, units: NDArray[np.int64], values: Distances, *, share: Distances
+) -> Distances:
+    """Sums of the first values of a list, as far as a share of weight goes, for each resample.
+
+    Args:
+        weights: (b, u) float64, how much weight each of u units has; not negative.
+        units: (n,) int64, the unit of each value.
+        values: (n,) float64, in the order in which they are taken.
+        share: (b,) float64, the weight that is summed; the last value counts with what fills it.
+
+    Returns:
+        (b,) float64: the weighted sums.
+
+    Raises:
+        ValueError: The arguments differ from the above.
+    """
+    if weights.ndim != 2 or share.shape != weights.shape[:1]:  # noqa: PLR2004
+        raise ValueError(f"weights {weights.shape} and shares {share.shape}")
+    if units.ndim != 1 or units.shape != values.shape:
+        raise ValueError(f"{units.shape} units and {values.shape} values")
+    if units.dtype != np.int64 or {weights.dtype, values.dtype, share.dtype} != {np.dtype("f8")}:
+        raise ValueError(f"{weights.dtype}, {units.dtype}, {values.dtype} and {share.dtype}")
+    if units.size and not 0 <= units.min() <= units.max() < weights.shape[1]:
+        raise ValueError(f"units from {units.min()} to {units.max()} of {weights.shape[1]}")
+    chosen = native if available() else standins
+    return chosen.tail_sums(
+        np.ascontiguousarray(weights),
+        np.ascontiguousarray(units),
+        np.ascontiguousarray(values),
+        np.ascontiguousarray(share),
+    )
 
 
 def _check_runs(values: Bytes, ends: NDArray[np.uint32]) -> None:

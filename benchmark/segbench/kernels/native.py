@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 LIBRARY = Path(__file__).with_name("library.so")  # on every system: loaded by its path
 VARIABLE = "SEGBENCH_NO_KERNELS"
-INTERFACE = 3  # as in interface.c: a library of another interface must not be called
+INTERFACE = 4  # as in interface.c: a library of another interface must not be called
 
 NO_ROOM, NO_MEMORY = 1, -1
 
@@ -36,6 +36,10 @@ _ARGUMENTS = {
     "segbench_unfilter": [_pointer, _size, _pointer, _size, _size, _size, _size],
     "segbench_unpack_bits": [_pointer, _size, _pointer, _size, _size, _size, _int],
     "segbench_fill_runs": [_pointer, _pointer, _size, _pointer, _size],
+    "segbench_tail_sums": [
+        *(_pointer, _size, _size),
+        *(_pointer, _pointer, _size, _pointer, _pointer),
+    ],
 }
 
 
@@ -175,6 +179,22 @@ def fill_runs(values: NDArray[np.uint8], ends: NDArray[np.uint32], size: int) ->
     )
     if status != 0:
         raise bad_runs(size)
+    return out
+
+
+def tail_sums(
+    weights: NDArray[np.float64],
+    units: NDArray[np.int64],
+    values: NDArray[np.float64],
+    share: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """See `segbench.kernels.tail_sums`."""
+    out = np.empty(len(weights))
+    status = _loaded().segbench_tail_sums(
+        *(_address(weights), *weights.shape, _address(units), _address(values), units.size),
+        *(_address(share), _address(out)),
+    )
+    _check(status)
     return out
 
 

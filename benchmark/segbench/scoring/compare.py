@@ -379,12 +379,10 @@ def image_values(table: Table, measure: Measure) -> Floats:
         if not legal:
             return np.full(len(table), np.nan)
         return table.per_image(replace(measure, over="images"))
-    names = [
-        name
-        for k, name in enumerate(table.class_names)
-        if measure.label != FOREGROUND or k != table.background
-    ]
-    values = np.stack([table.per_image(replace(measure, over="images", label=n)) for n in names])
+    first = table.class_names[0]
+    values = table.per_class(replace(measure, over="images", label=first)).T
+    if measure.label == FOREGROUND and table.background is not None:
+        values = np.delete(values, table.background, axis=0)
     n_defined = (~np.isnan(values)).sum(axis=0)
     mean = np.full(len(table), np.nan)
     return np.divide(np.nansum(values, axis=0), n_defined, out=mean, where=n_defined > 0)

@@ -120,16 +120,14 @@ class Evaluation:
         for key, array in zip(("tp", "fp", "fn", "tn"), counts, strict=True):
             columns[key] = array.ravel()
         columns["missing"] = np.repeat(self.table.missing, k)
-        of_class = {
-            (s.measure.key, s.measure.label): s.measure
-            for s in self.scores
-            if s.measure.over == "images" and s.measure.label in names
-        }
-        undefined = np.full(n, np.nan)  # the background has no boundary of its own
-        for key in dict.fromkeys(key for key, _ in of_class):
-            measures = [of_class.get((key, name)) for name in names]
-            values = [undefined if m is None else self.table.per_image(m) for m in measures]
-            columns[key] = np.stack(values, axis=1).ravel()
+        of_class: dict[str, dict[str, Measure]] = {}
+        for measure in (score.measure for score in self.scores):
+            if measure.over == "images" and measure.label in names:
+                of_class.setdefault(measure.key, {})[measure.label] = measure
+        for key, measures in of_class.items():
+            values = self.table.per_class(next(iter(measures.values())))
+            measured = [name in measures for name in names]  # the background has no boundary
+            columns[key] = np.where(measured, values, np.nan).ravel()
         taken = {*columns, *(score.measure.key for score in self.scores)}
         for key in dict.fromkeys(key for item in items for key in item.columns):
             column = pd.array([item.columns.get(key) for item in items])

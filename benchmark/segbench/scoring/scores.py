@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segbench.confusion import Counts
+from segbench.kernels import tail_sums
 from segbench.measures import FOREGROUND, OVER_IMAGES, Measure, values
 from segbench.scoring.soft import SoftTable
 from segbench.statistics.bootstrap import (
@@ -90,11 +91,12 @@ class Table:
 
     def take(self, chosen: NDArray[np.bool_]) -> Table:
         """The table of some images."""
+        counts = self.counts[chosen]
         return Table(
             self.class_names,
             self.background,
-            self.counts[chosen],
-            self.map_counts[chosen],
+            counts,
+            self.map_counts[chosen] if self.map_counts is not self.counts else counts,
             self.missing[chosen],
             self.groups[chosen],
             {key: values[chosen] for key, values in self.shapes.items()},
@@ -110,16 +112,24 @@ class Table:
 
     def per_image(self, measure: Measure) -> Floats:
         """A measure's value of each image (n,), with the worst value where it is missing."""
+        value = self.per_class(measure)
+        return value if measure.of_map() else value[:, self.class_names.index(measure.label)]
+
+    def per_class(self, measure: Measure) -> Floats:
+        """As `per_image`, of all classes (n, K), whichever the measure names.
+
+        Of a measure of the whole map (n,).
+        """
         if measure.definition.of_shape:
-            return self.shapes[measure.key][:, self.class_names.index(measure.label)]
+            return self.shapes[measure.key]
         if measure.definition.of_probabilities:
-            return self.of_soft.values[measure.key][:, self.class_names.index(measure.label)]
+            return self.of_soft.values[measure.key]
         counts = self.map_counts if measure.of_map() else self.counts
         value = values(measure, counts)
+        lost = self.missing & (counts.total[:, 0] > 0)
         if not measure.of_map():
-            value = value[:, self.class_names.index(measure.label)]
-        has_pixels = counts.total[:, 0] > 0
-        return np.where(self.missing & has_pixels, measure.definition.worst, value)
+            lost = lost[:, np.newaxis]
+        return np.where(lost, measure.definition.worst, value)
 
 
 def score_table(
@@ -142,7 +152,7 @@ def score_table(
         seed: Of the resamples; the same for all measures, so that they vary together.
     """
     reduction = _Reduction.of(table, measures)
-    point = reduction.points(table)
+    point = reduction.points()
     low = high = np.full(len(measures), np.nan)
     if reduction.n_units > 1:
         n = reduction.n_units
@@ -167,7 +177,7 @@ def score_table(
 
 def point_values(table: Table, measures: Sequence[Measure]) -> Floats:
     """The measures' values (measures,) of a table, without intervals."""
-    return _Reduction.of(table, measures).points(table)
+    return _Reduction.of(table, measures).points()
 
 
 def weighted_values(table: Table, measures: Sequence[Measure]) -> Statistic:
@@ -194,21 +204,22 @@ class Sums:
 def linear_sums(table: Table, measure: Measure) -> Sums | None:
     """The sums behind a score; None for the worst tenth, the median and pooled probabilities."""
     reduction = _Reduction.of(table, [measure])
+    counts, map_counts, total, defined = reduction.split(reduction.columns)
     if measure.over == "images":
-        sums = np.hstack((reduction.value_sums, reduction.value_counts))
+        sums = np.hstack((total, defined))
         return Sums(sums, lambda found: _ratio(found[..., 0], found[..., 1]))
     if measure.over in OVER_IMAGES or measure.definition.of_probabilities:
         return None
     if measure.of_map():
-        return Sums(_flat(reduction.map_counts), lambda found: values(measure, _counts(found)))
+        return Sums(_flat(map_counts), lambda found: values(measure, _counts(found)))
     of_class = _with(measure, over="dataset", label=table.class_names[0])
     if measure.over == "classes":
         return Sums(
-            _flat(reduction.counts),
+            _flat(counts),
             lambda found: reduction.over_classes(values(of_class, _counts(found)), measure.label),
         )
     column = [table.class_names.index(measure.label)]
-    one = Counts(*(count[:, column] for count in reduction.counts))
+    one = Counts(*(count[:, column] for count in counts))
     return Sums(_flat(one), lambda found: values(of_class, _counts(found))[..., 0])
 
 
@@ -222,16 +233,12 @@ def _counts(flat: Floats) -> Counts:
     return Counts(*np.split(flat, 4, axis=-1))
 
 
-_FAR_OFF = 20
-"""Standard deviations and more of where the worst tenth ends, for images that are drawn alone."""
-
-
 @dataclass(frozen=True)
 class _Tail:
     """The images' defined values of a measure, worst first, with the unit of each."""
 
     values: Floats
-    units: NDArray[np.intp]
+    units: NDArray[np.int64]
     per_unit: Floats  # how many of the images each unit has
 
     @classmethod
@@ -240,7 +247,7 @@ class _Tail:
         order = order[~np.isnan(values[order])]
         n_units = int(units.max(initial=-1)) + 1
         per_unit = np.bincount(units[order], minlength=n_units).astype(np.float64)
-        return cls(values[order], units[order], per_unit)
+        return cls(values[order], units[order].astype(np.int64), per_unit)
 
     @property
     def infinite(self) -> bool:
@@ -253,20 +260,10 @@ class _Tail:
         The last image counts with the part of it that fills the tenth (expected shortfall,
         Rockafellar & Uryasev 2002, doi 10.1016/S0378-4266(02)00271-6). NaN where it is infinite.
         """
-        n = len(self.values)
-        if not n or self.infinite:
+        if not len(self.values) or self.infinite:
             return np.full(len(weight), np.nan)
         tenth = weight @ self.per_unit / 10
-        # the tenth nearly always ends before it; of very many it ends closer to its place
-        looked_at = min(n, n // 5 + 20, n // 10 + _FAR_OFF * math.isqrt(n))
-        while True:
-            own = weight[:, self.units[:looked_at]]
-            filled = np.cumsum(own, axis=1)
-            if looked_at == n or (filled[:, -1] >= tenth).all():
-                break
-            looked_at = min(n, 2 * looked_at)
-        taken = np.clip(tenth[:, np.newaxis] - (filled - own), 0, own)
-        return _ratio(taken @ self.values[:looked_at], tenth)
+        return _ratio(tail_sums(weight, self.units, self.values, share=tenth), tenth)
 
 
 @dataclass(frozen=True)
@@ -276,19 +273,23 @@ class _Reduction:
     measures: tuple[Measure, ...]
     class_names: tuple[str, ...]
     background: int | None
-    value_sums: Floats  # (units, image measures)
-    value_counts: Floats
-    counts: Counts  # (units, K), float64
-    map_counts: Counts
     over_images: NDArray[np.bool_]  # (measures,)
     defined: NDArray[np.int64]  # (measures,), 0 where not over images
     means: Floats  # (image measures,)
+    medians: Mapping[Measure, float]
     tails: Mapping[Measure, _Tail]
     soft: Mapping[Measure, Statistic]  # pooled measures of probabilities
+    columns: Floats  # (units, S): what is summed, side by side; see `split`
+    edges: tuple[int, ...]
 
     @property
     def n_units(self) -> int:
-        return len(self.value_sums)
+        return len(self.columns)
+
+    def split(self, sums: Floats) -> tuple[Counts, Counts, Floats, Floats]:
+        """Of sums (..., S): counts (..., K), those of the map; image values, how many of them."""
+        *pixels, total, defined = np.split(sums, self.edges, axis=-1)
+        return Counts(*pixels[:4]), Counts(*pixels[-4:]), total, defined
 
     @classmethod
     def of(cls, table: Table, measures: Sequence[Measure]) -> _Reduction:
@@ -301,25 +302,35 @@ class _Reduction:
                 sums[:, i] = np.bincount(unit, column, n_units)
             return sums
 
-        per_image_of = cache(table.per_image)
-        of_image = {
-            m: per_image_of(_with(m, over="images")) for m in measures if m.over in OVER_IMAGES
-        }
+        first = table.class_names[0]
+        per_class = cache(table.per_class)  # once for all classes
+
+        def per_image(measure: Measure) -> Floats:
+            if measure.of_map():
+                return table.per_class(measure)
+            of_class = per_class(_with(measure, over="images", label=first))
+            return of_class[:, table.class_names.index(measure.label)]
+
+        of_image = {m: per_image(m) for m in measures if m.over in OVER_IMAGES}
         is_mean = np.array([m.over == "images" for m in measures], dtype=bool)
         means = [values for m, values in of_image.items() if m.over == "images"]
-        per_image = np.stack(means, axis=1) if means else np.empty((len(table), 0))
+        stacked = np.stack(means, axis=1) if means else np.empty((len(table), 0))
+        parts = [by_unit(c) for c in table.counts]
+        if table.map_counts is not table.counts:
+            parts += [by_unit(c) for c in table.map_counts]
+        # Of infinite values there is no mean to resample: its replicates are NaN.
+        parts.append(by_unit(np.nan_to_num(stacked, posinf=0.0)) + _nan_if_infinite(stacked))
+        parts.append(by_unit(~np.isnan(stacked)))
         return cls(
             measures=tuple(measures),
             class_names=table.class_names,
             background=table.background,
-            # Of infinite values there is no mean to resample: its replicates are NaN.
-            value_sums=by_unit(np.nan_to_num(per_image, posinf=0.0)) + _nan_if_infinite(per_image),
-            value_counts=by_unit(~np.isnan(per_image)),
-            counts=Counts(*(by_unit(c) for c in table.counts)),
-            map_counts=Counts(*(by_unit(c) for c in table.map_counts)),
+            columns=np.hstack(parts),
+            edges=tuple(np.cumsum([part.shape[1] for part in parts[:-1]]).tolist()),
             over_images=is_mean,
             defined=np.array([np.sum(~np.isnan(of_image.get(m, np.nan))) for m in measures]),
-            means=np.array([_mean(column[~np.isnan(column)]) for column in per_image.T]),
+            means=np.array([_mean(column[~np.isnan(column)]) for column in stacked.T]),
+            medians={m: _median(v) for m, v in of_image.items() if m.over == "median"},
             tails={
                 m: _Tail.of(values, unit, higher_is_better=m.definition.higher_is_better)
                 for m, values in of_image.items()
@@ -332,24 +343,22 @@ class _Reduction:
             },
         )
 
-    def points(self, table: Table) -> Floats:
+    def points(self) -> Floats:
         """The measures' values (measures,) of the table itself."""
         (point,) = self.apply(np.ones((1, self.n_units)))
         # Means over images are rounded once (fsum), so that no order of summation shows in them.
         point[self.over_images] = self.means
         for i, measure in enumerate(self.measures):
             if measure.over == "median":
-                point[i] = _median(table.per_image(measure))
+                point[i] = self.medians[measure]
             elif measure.over == "worst10" and self.tails[measure].infinite:
                 point[i] = np.inf
         return point
 
     def apply(self, weight: Floats) -> Floats:
         """Values (b, measures) for weights (b, units); NaN for medians."""
-        sums, counts = weight @ self.value_sums, weight @ self.value_counts
-        means = _ratio(sums, counts)
-        pooled = Counts(*(weight @ c for c in self.counts))
-        pooled_map = Counts(*(weight @ c for c in self.map_counts))
+        pooled, pooled_map, sums, defined = self.split(weight @ self.columns)
+        means = _ratio(sums, defined)
         columns = iter(means.T)
         first = self.class_names[0]
         of_key = cache(lambda measure: values(measure, pooled))

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -431,9 +431,12 @@ def _check(stored: Stored, head: _Scores, rows: pa.Table) -> None:
             problems.add("score stored twice", f"{measure}")
     _check_scores(problems, stored, table, stored.scores, "")
     of_class = {m for m in measures if m.over == "images" and m.label in table.class_names}
+    first = table.class_names[0]
+    per_class = cache(table.per_class)  # once for all classes
     for measure in sorted(of_class, key=str):
         column = _column(rows, measure, table)
-        if column is None or not _same(column, table.per_image(measure)):
+        values = per_class(replace(measure, label=first))[:, table.class_names.index(measure.label)]
+        if column is None or not _same(column, values):
             problems.add("column that does not follow from the counts", f"{measure}")
     for column, groups in stored.subgroups.items():
         _check_subgroups(problems, stored, column, groups)

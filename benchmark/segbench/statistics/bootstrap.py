@@ -37,6 +37,7 @@ ROUNDING = 1e-12
 """Values whose difference is a smaller part of their size are equal: sums in another order."""
 
 _BLOCK_DRAWS = 4_000_000
+_BLOCK_ROWS, _BLOCK_COLUMNS = 500, 64
 
 
 def check_method(method: str) -> None:
@@ -88,8 +89,15 @@ def replicate(
     statistic: Statistic, n_units: int, *, n_resamples: int = N_RESAMPLES, seed: int = SEED
 ) -> Floats:
     """A statistic's bootstrap replicates, (n_resamples, M)."""
-    blocks = weights(n_units, n_resamples=n_resamples, seed=seed)
-    return np.concatenate([statistic(block) for block in blocks])
+    out, done = np.empty((0, 0)), 0
+    for block in weights(n_units, n_resamples=n_resamples, seed=seed):
+        for first in range(0, len(block), _BLOCK_ROWS):
+            values = statistic(block[first : first + _BLOCK_ROWS])
+            if not done:
+                out = np.empty((n_resamples, values.shape[1]))  # filled, so that it is held once
+            out[done : done + len(values)] = values
+            done += len(values)
+    return out
 
 
 def interval(
@@ -117,13 +125,16 @@ def percentile_interval(replicates: Floats, *, level: float = LEVEL) -> tuple[Fl
     tail = (1 - level) / 2
     low = np.full(replicates.shape[1], np.nan)
     high = low.copy()
-    defined = ~np.isnan(replicates)
-    whole = defined.all(axis=0)
-    if whole.any():
-        low[whole], high[whole] = np.quantile(replicates[:, whole], (tail, 1 - tail), axis=0)
-    for column in np.flatnonzero(defined.any(axis=0) & ~whole):
-        kept = replicates[defined[:, column], column]
-        low[column], high[column] = np.quantile(kept, (tail, 1 - tail))
+    for first in range(0, replicates.shape[1], _BLOCK_COLUMNS):
+        block = np.array(replicates[:, first : first + _BLOCK_COLUMNS].T)  # a copy, rows contiguous
+        gaps = np.isnan(block)
+        whole = ~gaps.any(axis=1)
+        if whole.any():
+            at = first + np.flatnonzero(whole)
+            low[at], high[at] = np.quantile(block[whole], (tail, 1 - tail), axis=1)
+        for row in np.flatnonzero(~whole & ~gaps.all(axis=1)):
+            at = first + row
+            low[at], high[at] = np.quantile(block[row, ~gaps[row]], (tail, 1 - tail))
     return low, high
 
 
