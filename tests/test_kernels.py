@@ -239,6 +239,21 @@ def test_no_side_is_too_long(implementation):
         assert_equal(found, [np.sqrt([99_999**2 + 1])] * 2, exactly=True)
 
 
+@needs_compiled
+def test_more_pixels_than_32_bits_count():
+    """Beyond 2^31 of them; zeros that nobody wrote take no memory."""
+    a, b = np.zeros((2, 2**15 + 1, 2**16), dtype=np.uint8)
+    a[-1, -5:] = b[-1, -3:] = b[0, 0] = 1
+    assert a.size > 2**31
+    pairs = [[0, 1, 256, 257], [a.size - 6, 1, 2, 3]]
+    assert kernels.joint_pairs(a, b).tolist() == pairs
+    runs = np.array([0, 1], np.uint8), np.array([a.size - 5, a.size], np.uint32)
+    assert kernels.joint_pairs_of_runs(*runs, b).tolist() == pairs
+    from_a, from_b = kernels.boundary_distances(a, b)
+    assert from_a.tolist() == [2, 1, 0, 0, 0]
+    assert from_b.tolist() == [np.sqrt(float(2**30 + (2**16 - 5) ** 2)), 0, 0, 0]
+
+
 def test_equal_spacing_scales_what_is_exact_in_pixels():
     rng = np.random.default_rng(3)
     pair = rng.random((2, 40, 50)) < 0.05

@@ -201,6 +201,18 @@ def test_mcc_and_kappa_of_a_class_are_those_of_the_two_class_map(reference, pred
         np.testing.assert_allclose(per_class, np.repeat(whole, 2), atol=1e-12)
 
 
+@pytest.mark.parametrize("key", [d.key for d in TABLE if d.per_class and not d.at_threshold])
+def test_formulas_hold_beyond_32_bits(key):
+    """Ratios do not change with the number of pixels: nothing overflows, nothing is rounded to it."""
+    small = Counts(*np.array([[30, 45], [7, 18], [18, 7], [45, 30]]))
+    large = Counts(*(n * 2**46 for n in small))
+    formula = DEFINITIONS[key].per_class
+    np.testing.assert_allclose(formula(large), formula(small), rtol=1e-12)
+    if DEFINITIONS[key].whole_map:
+        whole = DEFINITIONS[key].whole_map
+        np.testing.assert_allclose(whole(large), whole(small), rtol=1e-12)
+
+
 @given(small_maps)
 def test_no_prediction_can_score_worse_than_a_missing_one(reference):
     pixels = np.bincount(reference.ravel(), minlength=3)
