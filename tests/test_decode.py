@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from segbench.masks.decode import Kind, MaskFileError, decode, from_array
+from segbench.masks.forms import number_of
 
 
 def png(
@@ -41,7 +42,7 @@ def packed(values: np.ndarray, depth: int) -> list[bytes]:
 
 
 def stored(decoded) -> np.ndarray:
-    return np.array(decoded.values, dtype=object)[decoded.codes].astype(int)
+    return np.array([number_of(v) for v in decoded.values])[decoded.codes]
 
 
 @pytest.mark.parametrize("colour_type", [0, 3], ids=["grey", "palette"])
@@ -135,9 +136,21 @@ BAD = {
     "wrong size of an array": (npy(SIX), ".npy", "3x2, expected 3x4"),
     "truncated png": (saved(np.arange(4000, dtype=np.uint8).reshape(40, 100))[:-300], ".png", ""),
     "not a png": (b"hello", ".png", "is the file whole?"),
-    "empty file": (b"", ".png", "is the file whole?"),
+    "empty file": (b"", ".png", "an empty file"),
+    "git lfs": (
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:0",
+        ".png",
+        "git lfs pull",
+    ),
+    "npy called png": (npy(np.zeros((4, 3))), ".png", "give it the ending .npy"),
+    "json called png": (b'{"shapes": []}', ".png", "text such as JSON"),
+    "nifti called png": (bytes(344) + b"n+1\0" + bytes(90), ".png", "a NIfTI volume"),
+    "postscript called png": (b"%!PS-Adobe-3.0 EPSF-3.0\n", ".png", "no program is started"),
+    "web page called png": (b"<!DOCTYPE html><html>", ".png", "a download that failed"),
+    "zeros": (bytes(400), ".png", "zero bytes"),
+    "jpeg 2000 called tif": (b"\0\0\0\x0cjP  \r\n", ".tif", "JPEG 2000"),
     "jpeg": (saved(SIX, fmt="JPEG"), ".jpg", "without loss"),
-    "jpeg called png": (saved(np.zeros((4, 3), np.uint8), fmt="JPEG"), ".png", "save masks as PNG"),
+    "jpeg called png": (saved(np.zeros((4, 3), np.uint8), fmt="JPEG"), ".png", "save them as PNG"),
     "nan": (npy(np.full((4, 3), np.nan)), ".npy", "not a number"),
     "logits": (npy(np.full((4, 3), 3.5)), ".npy", "sigmoid or softmax"),
     "channels last": (npy(np.zeros((4, 3, 7))), ".npy", "transpose to CxHxW"),

@@ -11,6 +11,7 @@ from PIL import Image
 import segbench as sb
 from segbench.catalog.cards import read_dataset
 from segbench.errors import SegbenchError
+from segbench.prepare.new_coding import Hold
 from segbench.prepare.new_dataset import look, write
 from segbench.prepare.run import Request, prepare
 
@@ -70,7 +71,44 @@ def test_codings_are_told_apart(tmp_path):
 
     assert rule("binary", [0, 255]) == ('kind = "threshold"', [0, 1])
     assert rule("ids", [0, 1, 4, 255]) == ('kind = "ids"', [0, 1, 4])
-    assert rule("soft", list(range(0, 256, 3))) == ('kind = "threshold"', [0, 1])
+    ends = [0] * 900 + [255] * 900
+    assert rule("soft", [*ends, *range(0, 256, 3)]) == ('kind = "threshold"', [0, 1])
+
+
+DOUBTS = {
+    "many values": [[*range(0, 240, 3)]] * 4,
+    "instance numbers": [[0, 1], [0, 1, 2], [0, 1, 2, 3], [0, 1, 2]],
+}
+
+
+@pytest.mark.parametrize("doubt", DOUBTS)
+def test_numbers_that_may_be_no_classes_are_asked_about(tmp_path, doubt):
+    for i, values in enumerate(DOUBTS[doubt]):
+        for kind in ("images", "masks"):
+            (tmp_path / kind).mkdir(exist_ok=True)
+            picture(tmp_path / kind / f"m{i}.png", np.resize(values, (20, 30)).astype(np.uint8))
+    with pytest.raises(SegbenchError, match=r"--values classes .* --values instances"):
+        look(tmp_path)
+    union = look(tmp_path, hold=Hold.INSTANCES).coding
+    assert union.rule == 'kind = "threshold"\nabove = 0'
+    assert len(look(tmp_path, hold=Hold.CLASSES).coding.classes) == len({*np.concatenate(DOUBTS[doubt])} | {0})  # fmt: skip
+
+
+def test_two_folders_that_could_be_the_masks_are_asked_about(tmp_path):
+    for i in range(4):
+        for kind, name in (
+            ("images", f"{i}.png"),
+            ("mask", f"{i}_mask.png"),
+            ("manual", f"{i}.png"),
+        ):
+            (tmp_path / kind).mkdir(exist_ok=True)
+            noise = np.random.default_rng(i).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+            picture(
+                tmp_path / kind / name, noise if kind == "images" else noise[..., 0] // 128 * 255
+            )
+    with pytest.raises(SegbenchError, match="--masks mask or --masks manual"):
+        look(tmp_path)
+    assert look(tmp_path, masks="manual").layout.mask == "manual/{id}.png"
 
 
 def test_colour_masks_get_a_class_a_colour(tmp_path):

@@ -256,7 +256,7 @@ def test_all_faulty_samples_are_listed(tmp_path, source):
     next(source.rglob("C4.png")).write_bytes(b"not a picture")
     message = refused(unpinned, tmp_path / "data", source)
     assert "faulty sample (3)" in message
-    for words in ("mask is 9x9, its image 29x21", "grey levels 90", "not a readable image"):
+    for words in ("mask is 9x9, its image 29x21", "grey levels 90", "no picture that is read"):
         assert words in message
 
 

@@ -65,6 +65,7 @@ def evaluated(p, y, **options) -> sb.Evaluation:
     return sb.evaluate(
         p,
         references=y,
+        reference_policy=sb.ReferencePolicy(means_255="ignore"),
         class_names=names,
         options=Options(soft=True, surface=False, **options),
         jobs=1,
@@ -327,6 +328,7 @@ def test_a_missing_prediction_scores_the_worst_value():
     result = sb.evaluate(
         some,
         references=y,
+        reference_policy=sb.ReferencePolicy(means_255="ignore"),
         class_names=names,
         options=Options(soft=True, surface=False, clip=1e-5),
         policy=policy,
@@ -512,7 +514,16 @@ def drawn(tmp_path_factory) -> tuple[list[object], dict[str, np.ndarray], dict[s
     """References as the command line takes them, soft maps as float32, and the references."""
     p, y = images(21, 8, grey=False)
     folder = save(tmp_path_factory.mktemp("truth"), y, ".png")
-    command = ["--references", folder, "--classes", "background,lesion", "--no-surface", "--soft"]
+    command = [
+        "--references",
+        folder,
+        "--references-255",
+        "ignore",
+        "--classes",
+        "background,lesion",
+        "--no-surface",
+        "--soft",
+    ]
     return command, {i: v.astype(np.float32) for i, v in p.items()}, y
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from segbench.scoring.compare import Comparison, compare
     from segbench.scoring.evaluate import Evaluation, evaluate
     from segbench.scoring.tally import Policy
+    from segbench.scoring.target import ReferencePolicy
 
 __all__ = [
     "Comparison",
@@ -29,6 +30,7 @@ __all__ = [
     "Options",
     "Policy",
     "PreparedDataset",
+    "ReferencePolicy",
     "Sample",
     "SegbenchError",
     "__version__",
@@ -45,6 +47,7 @@ _HOME = {
     "Options": "measures",
     "Policy": "scoring.tally",
     "PreparedDataset": "masks.prepared",
+    "ReferencePolicy": "scoring.target",
     "Sample": "masks.prepared",
     "SegbenchError": "errors",
     "__version__": "_version",

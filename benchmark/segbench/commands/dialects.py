@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from segbench.commands.input_options import Classes, FoundDataset, Suffix, class_names
+from segbench.commands.input_options import (
+    Classes,
+    Ending,
+    FoundDataset,
+    References255,
+    ReferencesEnding,
+    ReferencesSuffix,
+    Suffix,
+    class_names,
+    reference_policy,
+)
 from segbench.commands.measure_options import spacing_of
 from segbench.commands.options import Data, Fold, Jobs, Json, Split, n_jobs
 
@@ -18,6 +28,7 @@ if TYPE_CHECKING:
     from segbench.masks.places import Place
     from segbench.masks.submission import Submission
     from segbench.scoring.tally import Policy
+    from segbench.scoring.target import ReferencePolicy
 
 
 def dialects(
@@ -37,7 +48,11 @@ def dialects(
         Path | None, typer.Option("--references", help="Reference masks, where there is no card.")
     ] = None,
     classes: Classes = "",
+    references_suffix: ReferencesSuffix = "",
+    references_ending: ReferencesEnding = "",
+    references_255: References255 = None,
     suffix: Suffix = "",
+    ending: Ending = "",
     spacing_mm: Annotated[
         str, typer.Option("--spacing-mm", help="Distance of rows and of columns, as 0.5,0.25.")
     ] = "",
@@ -54,6 +69,12 @@ def dialects(
     from segbench.masks.submission import open_submission  # noqa: PLC0415
     from segbench.scoring.tally import Policy  # noqa: PLC0415
 
+    of_references = reference_policy(
+        str(references) if references else None,
+        references_suffix,
+        references_ending,
+        references_255,
+    )
     chosen = [dialect_of(name) for name in dialect or DIALECTS]
     if predictions is None:
         if json:
@@ -63,13 +84,14 @@ def dialects(
         return
     speak(
         chosen,
-        open_submission(predictions, suffix=suffix),
+        open_submission(predictions, suffix=suffix, ending=ending),
         dataset=dataset,
         split=split,
         fold=fold,
         data=data,
         references=references,
         classes=classes,
+        of_references=of_references,
         policy=Policy(),
         ruler=Ruler(spacing_of(spacing_mm), tolerance),
         jobs=n_jobs(jobs),
@@ -97,6 +119,7 @@ def speak(
     data: Place | None,
     references: Place | None,
     classes: str,
+    of_references: ReferencePolicy,
     policy: Policy,
     ruler: Ruler,
     jobs: int,
@@ -119,7 +142,9 @@ def speak(
     )
 
     if references is not None:
-        target = reference_target(references, class_names=class_names(classes), jobs=jobs)
+        target = reference_target(
+            references, class_names=class_names(classes), policy=of_references, jobs=jobs
+        )
     else:
         where = data_place(data)
         found = open_prepared(dataset, data=where) if dataset else find_prepared(submission, where)

@@ -17,10 +17,14 @@ from segbench.commands.input_options import (
     Missing,
     MissingFlag,
     References,
+    References255,
+    ReferencesEnding,
+    ReferencesSuffix,
     Resize,
     ResizeFlag,
     Suffix,
     class_names,
+    reference_policy,
 )
 from segbench.commands.measure_options import (
     Binning,
@@ -129,6 +133,9 @@ def evaluate(
     data: DataOrUrl = None,
     references: References = None,
     classes: Classes = "",
+    references_suffix: ReferencesSuffix = "",
+    references_ending: ReferencesEnding = "",
+    references_255: References255 = None,
     by: Annotated[
         list[str] | None, typer.Option("--by", help="Scores by a column of samples.csv (repeat).")
     ] = None,
@@ -205,6 +212,9 @@ def evaluate(
         raise typer.BadParameter("give --dataset (with --split or --fold) or --references")
     if classes and references is None:
         raise typer.BadParameter("--classes needs --references")
+    of_references = reference_policy(
+        references, references_suffix, references_ending, references_255
+    )
     _check_places(out, reliability)
     cut, chosen = cut_of(threshold)
     policy = Policy(
@@ -248,6 +258,7 @@ def evaluate(
             data=where,
             references=bare,
             classes=classes,
+            of_references=of_references,
             policy=policy,
             ruler=Ruler(options.spacing_mm, tolerance),
             jobs=n_jobs(jobs),
@@ -264,6 +275,7 @@ def evaluate(
             data=where,
             references=bare,
             class_names=class_names(classes),
+            reference_policy=of_references,
             by=by or (),
             policy=policy,
             options=options,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from segbench.scoring.target import ReferencePolicy
 
 
 class FormFlag(StrEnum):
@@ -38,6 +41,13 @@ class ResizeFlag(StrEnum):
     NEAREST = "nearest"
 
 
+class Means255Flag(StrEnum):
+    """What `--references-255` may say."""
+
+    OBJECT = "object"
+    IGNORE = "ignore"
+
+
 FoundDataset = Annotated[
     str | None, typer.Option("--dataset", help="Found by the ids where it is not given.")
 ]
@@ -46,6 +56,16 @@ References = Annotated[
 ]
 Classes = Annotated[
     str, typer.Option("--classes", help="With --references: names of classes 0,1,2,...")
+]
+ReferencesSuffix = Annotated[
+    str, typer.Option("--references-suffix", help="As --suffix, of the references' names.")
+]
+ReferencesEnding = Annotated[
+    str, typer.Option("--references-ending", help="As --ending, of the references.")
+]
+References255 = Annotated[
+    Means255Flag | None,
+    typer.Option("--references-255", help="Whether 255 is the object or ignored, if in doubt."),
 ]
 Suffix = Annotated[
     str, typer.Option("--suffix", help="What file names carry behind the id, as _pred.")
@@ -70,3 +90,21 @@ Resize = Annotated[
 def class_names(classes: str) -> list[str]:
     """The names that `--classes` gives."""
     return [name.strip() for name in classes.split(",")] if classes.strip() else []
+
+
+def reference_policy(
+    references: str | None, suffix: str, ending: str, means_255: Means255Flag | None
+) -> ReferencePolicy:
+    """How bare references are read, as the options say.
+
+    Raises:
+        typer.BadParameter: There are none.
+    """
+    from segbench.scoring.target import ReferencePolicy  # noqa: PLC0415
+
+    policy = ReferencePolicy(
+        suffix=suffix, ending=ending, means_255=means_255.value if means_255 else None
+    )
+    if references is None and policy != ReferencePolicy():
+        raise typer.BadParameter("--references-suffix, -ending and -255 need --references")
+    return policy

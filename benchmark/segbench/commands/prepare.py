@@ -57,6 +57,8 @@ def prepare(
     say(f"{made.name}@{made.version} {done}: {counts['samples']}{partly} samples ({splits})")
     say(f"  in      {made.root}")
     say(f"  digest  {made.info['content_digest'][:12]}")
+    for line in made.info.get("notes", ()):
+        say(f"  note    {line}")
     say(f"  licence {made.info['licence']}; terms: segbench datasets show {made.name}")
     where = f" --data {data}" if data else ""
     out = Path("predictions") / f"{made.name}-otsu"

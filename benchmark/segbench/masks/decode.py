@@ -3,8 +3,8 @@
 Decoders disagree here more than anywhere else: many turn palette indices into colours, stretch
 1-, 2- and 4-bit grey to 0..255 or cut 16-bit to 8. We want the stored number. Pillow gives it for
 every kind of PNG but grey of 2 and 4 bits (which it stretches, undone below) and colour of 16 bits
-(which it cuts, refused below). A PNG without faults is read by `segbench.masks.png`, to the same
-values in a fraction of the time.
+(which it cuts, refused below); of a TIFF see `segbench.masks.tiff`. A PNG without faults is read by
+`segbench.masks.png`, to the same values in a fraction of the time.
 """
 
 from __future__ import annotations
@@ -13,25 +13,35 @@ import io
 import math
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import PurePosixPath
-from typing import IO, Literal
+from typing import IO, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from segbench.errors import SegbenchError
+from segbench.masks.content import LOSSY, MASK_FORMATS, ending_disagrees, format_of, what_else
 from segbench.masks.labels import Rgb
 from segbench.masks.png import GREY_ALPHA, RGBA, open_png, samples
+from segbench.masks.tiff import LOSSLESS, Tags, read_unusual
 
 Size = tuple[int, int]
 """Height and width in pixels."""
 
-Value = int | Rgb
-"""What a file stores at a pixel: a number (grey level, palette index, id) or a colour."""
+
+class Swatch(NamedTuple):
+    """A palette's index with its colour: what the index means is decided over all files."""
+
+    number: int
+    color: Rgb
+
+
+Value = int | Rgb | Swatch
+"""What a file stores at a pixel: a number (grey level, id), an index of a palette, or a colour."""
 
 IMAGE_ENDINGS = frozenset({".png", ".bmp", ".tif", ".tiff", ".gif"})
 ARRAY_ENDINGS = frozenset({".npy", ".npz"})
@@ -88,12 +98,14 @@ class Decoded:
         kind: How the file codes its labels.
         probabilities: HxW of the foreground, or CxHxW, as they were before they were cut; None
             where the file holds none.
+        note: What a person should know of how the file was read.
     """
 
     codes: NDArray[np.uint8]
     values: tuple[Value, ...]
     kind: Kind
     probabilities: NDArray[np.floating] | None = None
+    note: str = ""
 
     @property
     def size(self) -> Size:
@@ -132,18 +144,42 @@ def decode(
     if (png := open_png(data)) is not None:
         check_size(png.size, expected)
         if (stored := samples(png)) is not None:
-            return _of_samples(stored, png.colour_type)
+            return _noted(_of_samples(stored, png.colour_type, png.palette), ending, "PNG")
+    return _noted(_decode_picture(data, expected, threshold), ending, format_of(data))
+
+
+def _noted(decoded: Decoded, ending: str, content: str) -> Decoded:
+    if not ending_disagrees(ending, content):
+        return decoded
+    return replace(decoded, note=f"{content} content in {ending} files")
+
+
+def _decode_picture(data: bytes, expected: Size | None, threshold: float) -> Decoded:
+    content = format_of(data)
+    if content in LOSSY:
+        raise MaskFileError(
+            "lossy file",
+            f"its content is {LOSSY[content]}, which changes pixel values",
+            hint="masks must be stored without loss: save them as PNG",
+        )
+    if content not in MASK_FORMATS:
+        found, advice = what_else(data)
+        raise MaskFileError("unreadable file", f"it is {found}", hint=advice)
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=MASK_FORMATS) as image:
+            if isinstance(image, TiffImagePlugin.TiffImageFile):
+                return _decode_tiff(image, expected, threshold)
             check_size((image.height, image.width), expected)
-            return _decode_image(image, data, threshold)
+            return _decode_image(image, data)
     except MaskFileError:
         raise
     except Image.DecompressionBombError as error:
         raise MaskFileError("too many pixels", str(error)) from error
     except UnidentifiedImageError as error:  # its text names an address in memory
+        if content == "TIFF":
+            return _decode_unusual(data, expected, threshold)
         raise MaskFileError(
-            "unreadable file", "no image that Pillow knows", hint="is the file whole?"
+            "unreadable file", f"a damaged {content}", hint="is the file whole?"
         ) from error
     except Exception as error:  # Pillow raises many types on damaged files
         raise MaskFileError(
@@ -188,7 +224,9 @@ def from_array(
         MaskFileError: Its dtype, shape, size or values are none of these.
     """
     if array.dtype.kind == "f":
-        return _probabilities(array.astype(np.float64, copy=False), expected, threshold)
+        # wider floats are cut as they are: rounded first, they could fall on the other side
+        exact = np.promote_types(array.dtype, np.float64)
+        return _probabilities(array.astype(exact, copy=False), expected, threshold)
     if array.dtype.kind not in "bui":
         raise MaskFileError(
             "unreadable file",
@@ -206,32 +244,74 @@ def from_array(
     return _values(array)
 
 
-def _decode_image(image: Image.Image, data: bytes, threshold: float) -> Decoded:
+def _decode_tiff(
+    image: TiffImagePlugin.TiffImageFile, expected: Size | None, threshold: float
+) -> Decoded:
+    tags = Tags(image)
+    check_size(tags.size, expected)
+    if tags.compression not in LOSSLESS:
+        raise MaskFileError(
+            "lossy file",
+            f"a TIFF with compression {tags.compression}, which changes pixel values or may",
+            hint="masks must be stored without loss: save them as PNG, or as TIFF with deflate",
+        )
+    _one_frame(image)
+    image.load()
+    stored = tags.as_stored(image)
+    match stored.mode:
+        case "F":
+            return from_array(np.asarray(stored), threshold=threshold)
+        case "1" | "L" | "I" | "I;16" | "I;16B" | "I;16L":
+            return _values(tags.numbers(np.asarray(stored)))
+        case _:
+            return _of_mode(stored, colour_type=0)
+
+
+def _decode_unusual(data: bytes, expected: Size | None, threshold: float) -> Decoded:
+    try:
+        array = read_unusual(data, MAX_PIXELS if expected is None else math.prod(expected))
+    except ValueError as error:
+        raise MaskFileError(
+            "unreadable file",
+            f"a TIFF that neither Pillow nor tifffile reads ({error})",
+            hint="is it whole? save class ids as 8-bit PNG, or probabilities as .npy",
+        ) from error
+    return from_array(array, expected=expected, threshold=threshold)
+
+
+def _one_frame(image: Image.Image) -> None:
     if getattr(image, "n_frames", 1) != 1:
         raise MaskFileError("not one mask", "the file holds several frames")
-    if image.format in {"JPEG", "WEBP", "MPO"}:
-        raise MaskFileError(
-            "lossy file", f"its content is {image.format}", hint="save masks as PNG"
-        )
+
+
+def _decode_image(image: Image.Image, data: bytes) -> Decoded:
+    _one_frame(image)
     # of a PNG: bit depth and colour type, which stand in its header
     depth, colour_type = (data[24], data[25]) if image.format == "PNG" else (0, 0)
     image.load()
     match image.mode:
-        case "1" | "P":
-            return _values(np.asarray(image, dtype=np.uint8))
         case "L":
             grey = np.asarray(image)
             # Pillow stretches 2- and 4-bit grey to 0..255; the stored number is what we want.
             return _values(grey // {2: 85, 4: 17}.get(depth, 1))
+        case "RGB" | "RGBA" | "LA" | "PA" if depth == 16:  # noqa: PLR2004
+            raise MaskFileError(
+                "unreadable file", "16-bit colour PNG", hint="save class ids as 8-bit PNG"
+            )
+        case _:
+            return _of_mode(image, colour_type)
+
+
+def _of_mode(image: Image.Image, colour_type: int) -> Decoded:
+    """A loaded picture by its pixel format, where that says it all."""
+    match image.mode:
+        case "1":
+            return _values(np.asarray(image, dtype=np.uint8))
+        case "P":
+            return _indices(np.asarray(image, dtype=np.uint8), bytes(image.getpalette("RGB") or ()))
         case "I;16" | "I;16B" | "I;16L" | "I":
             return _values(np.asarray(image))
-        case "F":  # a TIFF of floats
-            return from_array(np.asarray(image), threshold=threshold)
         case "RGB" | "RGBA" | "LA" | "PA":
-            if depth == 16:  # noqa: PLR2004
-                raise MaskFileError(
-                    "unreadable file", "16-bit colour PNG", hint="save class ids as 8-bit PNG"
-                )
             return _with_alpha(image, colour_type)
         case _:
             raise MaskFileError(
@@ -244,13 +324,20 @@ def _decode_image(image: Image.Image, data: bytes, threshold: float) -> Decoded:
 def _with_alpha(image: Image.Image, colour_type: int) -> Decoded:
     if image.mode in {"LA", "PA", "RGBA"}:
         _check_opaque(np.asarray(image.getchannel("A")), colour_type)
-    if image.mode in {"LA", "PA"}:
+    if image.mode == "PA":
+        indices = np.asarray(image.getchannel(0))
+        return _indices(indices, bytes(image.getpalette("RGB") or ()))
+    if image.mode == "LA":
         return _values(np.asarray(image.getchannel(0)))
     return _colours(np.asarray(image)[:, :, :3])
 
 
-def _of_samples(stored: NDArray[np.uint8] | NDArray[np.uint16], colour_type: int) -> Decoded:
+def _of_samples(
+    stored: NDArray[np.uint8] | NDArray[np.uint16], colour_type: int, palette: bytes
+) -> Decoded:
     """From the samples of a PNG: HxW, or HxW and grey + alpha, RGB or RGBA."""
+    if palette and stored.dtype == np.uint8 and stored.ndim == 2:  # noqa: PLR2004
+        return _indices(stored.astype(np.uint8, copy=False), palette)
     if stored.ndim == 2:  # noqa: PLR2004
         return _values(stored)
     eight_bits = stored.astype(np.uint8, copy=False)
@@ -267,6 +354,27 @@ def _check_opaque(alpha: NDArray[np.uint8], colour_type: int) -> None:
             f"alpha goes down to {low} (PNG colour type {colour_type})",
             hint="flatten the mask: which class a transparent pixel has is not known",
         )
+
+
+def _indices(codes: NDArray[np.uint8], palette: bytes) -> Decoded:
+    return Decoded(np.ascontiguousarray(codes), swatches(palette), Kind.VALUES)
+
+
+@lru_cache(maxsize=256)
+def swatches(palette: bytes) -> tuple[Value, ...]:
+    """The values of a palette file: each index with its colour; a number where it has none.
+
+    Args:
+        palette: Red, green and blue of each index, up to 256 of them.
+    """
+    colours = [palette[i : i + 3] for i in range(0, len(palette) - 2, 3)][:256]
+    named = [Swatch(i, (c[0], c[1], c[2])) for i, c in enumerate(colours)]
+    return (*named, *range(len(named), 256))
+
+
+def palette_of(values: tuple[Value, ...]) -> bytes:
+    """What `swatches` made these values from; empty where they are of no palette."""
+    return b"".join(bytes(value.color) for value in values if isinstance(value, Swatch))
 
 
 def _values(array: NDArray[np.generic]) -> Decoded:
@@ -352,9 +460,11 @@ def _probabilities(array: NDArray[np.floating], expected: Size | None, threshold
         if array.shape[0] == 2 and threshold != 0.5:  # noqa: PLR2004
             check_two_channels(array)
             codes = (array[1] > threshold).astype(np.uint8)
-        return Decoded(codes, tuple(range(array.shape[0])), Kind.PROBABILITIES, array)
+        of_classes = tuple(range(array.shape[0]))
+        return Decoded(codes, of_classes, Kind.PROBABILITIES, array.astype(np.float64, copy=False))
     single = array if array.ndim == 2 else array[0]  # noqa: PLR2004
-    return Decoded((single > threshold).astype(np.uint8), (0, 1), Kind.PROBABILITIES, single)
+    codes = (single > threshold).astype(np.uint8)
+    return Decoded(codes, (0, 1), Kind.PROBABILITIES, single.astype(np.float64, copy=False))
 
 
 def _decode_array(data: bytes, ending: str, expected: Size | None, threshold: float) -> Decoded:

@@ -20,15 +20,19 @@ Rgb = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelClass:
-    """One class of a label map: its id (the pixel value, 0..254), name and RGB colour."""
+    """One class of a label map: its id (the pixel value, 0..254), name and RGB colour.
+
+    `background` says that class 0 is no object, though it is called otherwise.
+    """
 
     id: int
     name: str
     color: Rgb
+    background: bool = False
 
 
 BACKGROUND = "background"
-"""What class 0, and no other, may be called: it is then no object."""
+"""What class 0, and no other, may be called: it is no object then, whatever else is said."""
 
 
 def class_name_problem(class_id: int, name: str) -> str:
@@ -43,13 +47,13 @@ def class_name_problem(class_id: int, name: str) -> str:
 
 
 def foreground(classes: Sequence[LabelClass]) -> tuple[LabelClass, ...]:
-    """All classes but the background, which is class 0 where it is called `background`."""
+    """All classes but the background."""
     return tuple(c for c in classes if not is_background(c))
 
 
 def is_background(label: LabelClass) -> bool:
-    """Whether this is the background: class id 0, named `background`."""
-    return label.id == 0 and label.name == BACKGROUND
+    """Whether this is the background: class id 0, named `background` or said to be."""
+    return label.id == 0 and (label.background or label.name == BACKGROUND)
 
 
 def id_problems(identifiers: Iterable[str]) -> list[tuple[str, str]]:

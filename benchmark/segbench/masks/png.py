@@ -61,12 +61,14 @@ class Png:
         depth: Bits a sample.
         colour_type: As in the header: grey, RGB, palette, grey + alpha or RGBA.
         stream: The zlib stream.
+        palette: Red, green and blue of each index; empty where there is none.
     """
 
     size: tuple[int, int]
     depth: int
     colour_type: int
     stream: memoryview | bytes
+    palette: bytes = b""
 
 
 class _OthersError(Exception):
@@ -124,7 +126,8 @@ def _parse(data: memoryview) -> Png:
     width, height, depth, colour_type, *methods = _IHDR.unpack(body)
     _require(methods == [0, 0, 0] and depth in _DEPTHS.get(colour_type, ()))
     _require(0 < width * height <= min(LARGEST, Image.MAX_IMAGE_PIXELS or 0))
-    colours = texts = 0
+    texts = 0
+    palette = b""
     parts: list[memoryview] = []
     while True:
         kind, body, at = _chunk(data, at)
@@ -134,20 +137,21 @@ def _parse(data: memoryview) -> Png:
         if parts:  # IDAT chunks follow each other
             break
         if kind == b"PLTE":
-            _require(colours == 0 and len(body) in range(3, 769, 3))
-            colours = len(body) // 3
+            _require(not palette and len(body) in range(3, 769, 3))
+            palette = bytes(body)
         elif kind == b"tRNS":
-            lengths = {GREY: (2,), RGB: (6,), PALETTE: range(1, colours + 1)}
+            lengths = {GREY: (2,), RGB: (6,), PALETTE: range(1, len(palette) // 3 + 1)}
             _require(len(body) in lengths.get(colour_type, ()))
         else:
             texts += _ancillary(kind, body, texts)
-    _require(colour_type != PALETTE or colours > 0)
+    _require(colour_type != PALETTE or len(palette) > 0)
     while kind != b"IEND":
         texts += _ancillary(kind, body, texts)
         kind, body, at = _chunk(data, at)
     stream = parts[0] if len(parts) == 1 else b"".join(parts)
     _require(len(body) == 0 and at == len(data) and len(stream) > 0)
-    return Png((height, width), depth, colour_type, stream)
+    of_indices = palette if colour_type == PALETTE else b""  # of true colours it is a suggestion
+    return Png((height, width), depth, colour_type, stream, of_indices)
 
 
 def _ancillary(kind: bytes, body: memoryview, texts: int) -> int:

@@ -19,14 +19,16 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
-from segbench.catalog.card import DrawnSource
+from segbench.catalog.card import DrawnSource, MaskRule
 from segbench.catalog.cards import Assignment, Dataset
 from segbench.errors import Problems, SegbenchError
 from segbench.masks.digests import digest
+from segbench.masks.labels import IGNORE_ID, LabelClass, foreground
 from segbench.masks.prepared import FIXED_COLUMNS, SCHEMA_VERSION, SPLITS, PreparedDataset
 from segbench.prepare.convert import Converted, DigestMismatchError, convert_pair, write_sample
 from segbench.prepare.layout import find_pairs
 from segbench.prepare.metadata import read_fields
+from segbench.prepare.source_masks import NEAR, check_palettes
 
 CONVERTER_VERSION = 1
 """Raised whenever the same source would convert to other pixels or another layout."""
@@ -51,6 +53,7 @@ class _Batch:
 
     converted: Mapping[str, Converted]
     fields: Mapping[str, Mapping[str, str]]
+    notes: tuple[str, ...] = ()
 
 
 def build_from_source(
@@ -101,9 +104,38 @@ def build_from_source(
 
     with _temporary(target) as folder:
         converted = _convert_all(sorted(found.pairs), convert, folder, jobs, progress)
-        _write(dataset, _Batch(converted, fields), origin, folder)
+        _check_together(converted, rule, card.labels)
+        notes = _lossy_notes(converted)
+        _write(dataset, _Batch(converted, fields, notes), origin, folder)
         _put_in_place(folder, target)
     return PreparedDataset.open(target)
+
+
+def _check_together(
+    converted: Mapping[str, Converted], rule: MaskRule, classes: Sequence[LabelClass]
+) -> None:
+    """What only all masks together show: palettes that disagree, 255 taken for two things."""
+    check_palettes({i: made.values for i, made in converted.items()}, rule, classes)
+    ids = set().union(*(made.ids for made in converted.values()))
+    if IGNORE_ID in ids and not ids & {label.id for label in foreground(classes)}:
+        where = next(i for i, made in converted.items() if IGNORE_ID in made.ids)
+        raise SegbenchError(
+            f"the masks hold only background and ignored pixels (255, as in {where}), and no "
+            f"object; is 255 the object? then mask.kind = 'threshold' with above = 127"
+        )
+
+
+def _lossy_notes(converted: Mapping[str, Converted]) -> tuple[str, ...]:
+    lossy = [made for made in converted.values() if made.n_near is not None]
+    if not lossy:
+        return ()
+    near = [made.n_near or 0 for made in lossy]
+    pixels = sum(made.width * made.height for made in lossy)
+    note = (
+        f"{len(near)} masks are JPEG, which changes values: {sum(near):,} of {pixels:,} pixels lie "
+        f"within {NEAR} grey levels of the cut and may be on the wrong side"
+    )
+    return (note,)
 
 
 def build_drawn(
@@ -203,6 +235,8 @@ def _write(dataset: Dataset, batch: _Batch, origin: Origin, folder: Path) -> Non
             own = [batch.fields[row.id].get(column, "") for column in columns]
             writer.writerow([*fixed, made.image, made.mask, *own])
     info = dataset_info(dataset, rows, {i: c.line for i, c in batch.converted.items()}, origin)
+    if batch.notes:
+        info["notes"] = list(batch.notes)
     text = json.dumps(info, indent=2, ensure_ascii=False)
     (folder / "dataset.json").write_text(text + "\n", encoding="utf-8")
 

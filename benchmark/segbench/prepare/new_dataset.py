@@ -1,7 +1,8 @@
 """`segbench new-dataset DIR`: look at a folder of images and masks, and write a card to fill in.
 
-Everything guessed here is written into the card with a comment, for a person to read and change;
-nothing is guessed when the dataset is prepared.
+Everything found here is written into the card with a comment, for a person to read and change;
+what could be read in two ways is refused with the choices. Nothing is guessed when the dataset is
+prepared.
 """
 
 from __future__ import annotations
@@ -11,27 +12,24 @@ import hashlib
 import json
 import re
 import tempfile
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import numpy as np
 from PIL import Image
 
 from segbench.catalog.card import Layout
 from segbench.catalog.cards import SPLIT_COLUMNS, read_dataset
 from segbench.catalog.splitting import folds, split_by_shares
 from segbench.errors import SegbenchError
-from segbench.masks.decode import IMAGE_ENDINGS, LOSSY_ENDINGS, Kind, MaskFileError, Value, decode
-from segbench.masks.labels import IGNORE_ID, id_problems
+from segbench.masks.decode import IMAGE_ENDINGS, LOSSY_ENDINGS
+from segbench.masks.labels import id_problems
 from segbench.prepare.layout import Pair, find_pairs
+from segbench.prepare.new_coding import Coding, Hold, find_coding, looks_like_a_mask
 
 PICTURES = IMAGE_ENDINGS | LOSSY_ENDINGS
 SHARES = {"train": 0.7, "val": 0.1, "test": 0.2}
 SEED = 0
-N_MASKS_LOOKED_AT = 100
-MAX_CLASSES = 64
 
 _MASK_WORD = (
     r"masks?|labels?(?:tr|ts)?|gts?|ground[ _-]?truths?|seg(?:mentations?|mented)?|annotations?|"
@@ -42,17 +40,6 @@ _MASK = re.compile(rf"(?:^|[ _.-])(?:{_MASK_WORD})(?=$|[ _.-])", re.IGNORECASE)
 _AFFIX = re.compile(
     rf"^(?:{_MASK_WORD}|{_IMAGE_WORD})[ _.-]+|[ _.-]+(?:{_MASK_WORD}|{_IMAGE_WORD})$", re.IGNORECASE
 )
-_COLOURS = ((0, 0, 0), (255, 255, 255), (230, 159, 0), (86, 180, 233), (0, 158, 115),
-            (240, 228, 66), (0, 114, 178), (213, 94, 0), (204, 121, 167))  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Coding:
-    """How the masks code classes: the card's [mask] table and [[classes]]."""
-
-    rule: str
-    classes: tuple[tuple[int, str, tuple[int, int, int]], ...]
-    comment: str
 
 
 @dataclass(frozen=True)
@@ -65,11 +52,17 @@ class Guess:
     unpaired: tuple[str, ...]
 
 
-def look(folder: Path) -> Guess:
+def look(folder: Path, *, masks: str = "", hold: Hold | None = None) -> Guess:
     """Find the images, their masks, and how the masks code classes.
 
+    Args:
+        folder: Where they are.
+        masks: The name of the folder that holds the masks, where several could.
+        hold: What the numbers in the masks are, where they could be several things.
+
     Raises:
-        SegbenchError: No pairs are found, or their names follow no one pattern.
+        SegbenchError: No pairs are found, their names follow no one pattern, or what was found can
+            be read in several ways.
     """
     if not folder.is_dir():
         raise SegbenchError(f"{folder}: no such folder; expected one with images and masks")
@@ -78,7 +71,13 @@ def look(folder: Path) -> Guess:
         for path in folder.rglob("*")
         if path.suffix.lower() in PICTURES and path.is_file() and not path.name.startswith(".")
     )
-    named = _pair(folder, names)
+    if masks and not any(masks in PurePosixPath(name).parts[:-1] for name in names):
+        raise SegbenchError(f"{folder}: --masks {masks}: no folder of that name holds pictures")
+    named = _pair(folder, names, masks)
+    used = {name for pair in named.values() for name in pair}
+    unpaired = tuple(name for name in names if name not in used)
+    if not masks:
+        _refuse_two_sets_of_masks(folder, [mask for _, mask in named.values()], unpaired)
     layout = _layout(folder, named)
     found = find_pairs(folder, layout, tuple(named))
     if found.missing:
@@ -86,26 +85,55 @@ def look(folder: Path) -> Guess:
             f"{folder}: {layout.image} and {layout.mask} find only {len(found.pairs)} of "
             f"{len(named)} pairs; write the card by hand (CONTRIBUTING.md shows one)"
         )
-    used = {name for pair in named.values() for name in pair}
     return Guess(
         layout=layout,
         pairs=found.pairs,
-        coding=_coding(folder, [mask for _, mask in named.values()]),
-        unpaired=tuple(name for name in names if name not in used),
+        coding=find_coding(folder, [mask for _, mask in named.values()], hold),
+        unpaired=unpaired,
     )
 
 
-def _pair(folder: Path, names: Sequence[str]) -> dict[str, tuple[str, str]]:
+def _refuse_two_sets_of_masks(folder: Path, masks: Sequence[str], unpaired: Sequence[str]) -> None:
+    """Refuse to choose where pictures that were left over look like masks too."""
+    others: dict[str, list[str]] = {}
+    for name in unpaired:
+        others.setdefault(PurePosixPath(name).parent.name, []).append(name)
+    own = sorted({PurePosixPath(name).parent.name for name in masks})
+    for other, names in others.items():
+        if other in own or 2 * len(names) < len(masks):
+            continue
+        if looks_like_a_mask(folder / names[0]):
+            choices = [*own, other]
+            raise SegbenchError(
+                f"{folder}: several folders could hold the masks: {', '.join(choices)} (as "
+                f"{masks[0]} and {names[0]}); say which with --masks "
+                f"{' or --masks '.join(choices)}"
+            )
+
+
+def _pair(folder: Path, names: Sequence[str], of_masks: str) -> dict[str, tuple[str, str]]:
     """Image and mask of each id: names that are the same once words like `_mask` are taken off."""
     images: dict[tuple[str, ...], str] = {}
     masks: dict[tuple[str, ...], str] = {}
     for name in names:
         path = PurePosixPath(name)
         parts = (*path.parts[:-1], path.stem)
-        side = masks if any(_MASK.search(part) for part in parts) else images
+        if of_masks:
+            is_mask = of_masks in path.parts[:-1]
+            parts = tuple(part for part in parts if part != of_masks)
+        else:
+            is_mask = any(_MASK.search(part) for part in parts)
+        side = masks if is_mask else images
         stripped = tuple(_AFFIX.sub("", part) for part in parts)
         words = re.compile(rf"^(?:{_MASK_WORD}|{_IMAGE_WORD})$", re.IGNORECASE)
-        side[tuple(part for part in stripped if part and not words.match(part))] = name
+        key = tuple(part for part in stripped if part and not words.match(part))
+        if is_mask and key in masks:
+            raise SegbenchError(
+                f"{folder}: {masks[key]} and {name} could both be the mask of one image; say which "
+                f"folder holds the masks with --masks {PurePosixPath(masks[key]).parent.name} or "
+                f"--masks {path.parent.name}"
+            )
+        side[key] = name
     keys = sorted(images.keys() & masks.keys())
     if not keys:
         shown = ", ".join(names[:4]) or "nothing"
@@ -164,62 +192,6 @@ def _id_pattern(identifiers: Iterable[str]) -> str:
         else:
             return r"[A-Za-z0-9][A-Za-z0-9._-]*?"
     return expression
-
-
-def _coding(folder: Path, masks: Sequence[str]) -> Coding:
-    step = max(1, len(masks) // N_MASKS_LOOKED_AT)
-    seen: Counter[Value] = Counter()
-    kinds: set[Kind] = set()
-    soft = False
-    for name in masks[::step]:
-        try:
-            decoded = decode((folder / name).read_bytes(), PurePosixPath(name).suffix.lower())
-        except MaskFileError as error:
-            if error.kind not in {"lossy file", "not a mask", "transparent pixels"}:
-                raise SegbenchError(f"{folder / name}: {error}") from error
-            soft = True  # soft edges: a grey level decides
-            continue
-        kinds.add(decoded.kind)
-        codes, counts = np.unique(decoded.codes, return_counts=True)
-        seen.update({decoded.values[c]: int(n) for c, n in zip(codes, counts, strict=True)})
-    if not soft and kinds == {Kind.COLOURS}:
-        return _colours(seen)
-    values = sorted(value for value in seen if isinstance(value, int))
-    binary = set(values) <= {0, 255}
-    if soft or binary or len(set(values) - {IGNORE_ID}) > MAX_CLASSES:
-        comment = (
-            "white on black" if binary and not soft else "soft grey edges: above is the object"
-        )
-        classes = ((0, "background", _COLOURS[0]), (1, "object", _COLOURS[1]))
-        return Coding('kind = "threshold"\nabove = 127', classes, comment)
-    return _ids(values)
-
-
-def _ids(values: Sequence[int]) -> Coding:
-    ids = sorted({0, *values} - {IGNORE_ID})
-    if max(ids) >= IGNORE_ID:
-        raise SegbenchError(f"mask values up to {max(ids)}; class ids go from 0 to 254")
-    classes = tuple(
-        (i, "background" if i == 0 else f"class {i}", _COLOURS[n % len(_COLOURS)])
-        for n, i in enumerate(ids)
-    )
-    comment = f"the values {', '.join(map(str, ids))} occur" + (
-        "; 255 is read as ignore" if IGNORE_ID in values else ""
-    )
-    return Coding('kind = "ids"', classes, comment)
-
-
-def _colours(seen: Counter[Value]) -> Coding:
-    colours = [value for value, _ in seen.most_common() if isinstance(value, tuple)]
-    greys = [(v, v, v) for v, _ in seen.most_common() if isinstance(v, int)]
-    ordered = sorted({*colours, *greys}, key=lambda c: (c != (0, 0, 0), c))
-    if len(ordered) > MAX_CLASSES:
-        raise SegbenchError(f"{len(ordered)} colours in the masks: pictures, or soft edges?")
-    classes = tuple(
-        (i, "background" if color == (0, 0, 0) else f"class {i}", color)
-        for i, color in enumerate(ordered)
-    )
-    return Coding('kind = "palette"', classes, "each colour is a class")
 
 
 def write(folder: Path, guess: Guess, into: Path, *, name: str = "") -> Path:

@@ -22,7 +22,13 @@ from segbench.scoring.scores import Score, Table, score_table
 from segbench.scoring.shapes import ShapeMeasures
 from segbench.scoring.soft import SoftMeasures
 from segbench.scoring.tally import Policy, Progress, Tally, tally
-from segbench.scoring.target import Target, find_prepared, prepared_target, reference_target
+from segbench.scoring.target import (
+    ReferencePolicy,
+    Target,
+    find_prepared,
+    prepared_target,
+    reference_target,
+)
 from segbench.statistics.bootstrap import Method, check_method
 
 if TYPE_CHECKING:
@@ -160,6 +166,7 @@ def evaluate(
     data: str | Place | None = None,
     references: Masks | None = None,
     class_names: Sequence[str] = (),
+    reference_policy: ReferencePolicy | None = None,
     by: Sequence[str] = (),
     policy: Policy | None = None,
     options: Options | None = None,
@@ -187,6 +194,7 @@ def evaluate(
         data: Where prepared datasets live, a folder or URL, if not the default place.
         references: Reference masks to score against, without a card.
         class_names: With references: names of the classes 0, 1, ...
+        reference_policy: With references: how their files are named and read.
         by: Columns of the dataset for subgroups; `size` is always there.
         policy: What is accepted that is refused by default.
         options: Of the measures: empty rules, boundaries, spacing, tolerance, percentile.
@@ -208,7 +216,9 @@ def evaluate(
             raise SegbenchError("give a dataset or references, not both")
         jobs = n_threads(jobs, remote=is_url(references) or is_url(predictions))
         named = place_of(references) if isinstance(references, Place | str) else _by_id(references)
-        target = reference_target(named, class_names=class_names, jobs=jobs)
+        target = reference_target(
+            named, class_names=class_names, policy=reference_policy, jobs=jobs
+        )
         submission = _submission(predictions, suffix, ending)
     else:
         submission = _submission(predictions, suffix, ending)
@@ -321,7 +331,7 @@ def reduce_counts(
         digest=counted.digest,
         scores=scored(table, ""),
         subgroups=subgroups,
-        notes=(*target.notes, *notes),
+        notes=(*target.notes, *notes, *counted.notes),
         n_resized=counted.n_resized,
         options=options,
         interval=interval,

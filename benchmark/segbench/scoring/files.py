@@ -10,6 +10,7 @@ from pathlib import Path
 from segbench._version import __version__
 from segbench.errors import SegbenchError
 from segbench.folders import place_folder, refuse_current
+from segbench.masks.labels import BACKGROUND
 from segbench.scoring.evaluate import Evaluation
 from segbench.scoring.journal import JOURNAL
 from segbench.scoring.scores import Score, Table
@@ -34,6 +35,8 @@ def scores_json(evaluation: Evaluation) -> dict[str, object]:
         "n_groups": evaluation.table.n_groups,
         "n_missing": evaluation.n_missing,
         "form": evaluation.form,
+        **_background(evaluation),
+        "notes": list(evaluation.notes),
         "interval": interval_json(evaluation.table, evaluation.interval),
         "segbench_version": __version__,
         "scores": _listed(evaluation.scores),
@@ -42,6 +45,13 @@ def scores_json(evaluation: Evaluation) -> dict[str, object]:
             for column, groups in evaluation.subgroups.items()
         },
     }
+
+
+def _background(evaluation: Evaluation) -> dict[str, str]:
+    """The class that is no object, where its name does not say so."""
+    column = evaluation.table.background
+    name = BACKGROUND if column is None else evaluation.table.class_names[column]
+    return {} if name == BACKGROUND else {"background": name}
 
 
 def interval_json(table: Table, method: Method) -> dict[str, object]:

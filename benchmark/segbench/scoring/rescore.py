@@ -44,7 +44,8 @@ def evaluate_rows(folder: Path, *, by: Sequence[str] = ()) -> Evaluation:
         fold=int(value) if part == "fold" else None,
         digest=stored.digest,
         classes=tuple(
-            LabelClass(id=i, name=name, color=(0, 0, 0)) for i, name in enumerate(table.class_names)
+            LabelClass(id=i, name=name, color=(0, 0, 0), background=i == table.background)
+            for i, name in enumerate(table.class_names)
         ),
         items=_items(folder, stored),
     )

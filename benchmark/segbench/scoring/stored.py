@@ -85,9 +85,9 @@ class Stored:
     @property
     def main_label(self) -> str:
         """The only foreground class, `foreground` where there are several, or `all`."""
-        names = [name for name in self.table.class_names if name != BACKGROUND]
-        if len(names) == 1:
-            return names[0]
+        objects = [i for i in range(len(self.table.class_names)) if i != self.table.background]
+        if len(objects) == 1:
+            return self.table.class_names[objects[0]]
         return "all" if self.table.background is None else "foreground"
 
 
@@ -120,6 +120,7 @@ class _Scores(BaseModel):
     n_samples: int
     n_groups: int
     n_missing: int
+    background: str = BACKGROUND
     segbench_version: str
     scores: tuple[_ScoreRow, ...] = Field(max_length=MAX_SCORES)
     subgroups: dict[str, dict[str, _OfSubgroup]] = Field(default_factory=dict)
@@ -322,7 +323,7 @@ def _table(
     return (
         Table(
             names,
-            names.index(BACKGROUND) if BACKGROUND in names else None,
+            names.index(head.background) if head.background in names else None,
             counts,
             _map_counts(counts, absent),
             absent,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache
@@ -16,7 +17,16 @@ from segbench.confusion import Counts, worst_counts, worst_map
 from segbench.errors import Problems, SegbenchError
 from segbench.kernels import joint_pairs, joint_pairs_of_runs
 from segbench.kernels.native import INTERFACE
-from segbench.masks.decode import IDENTITY, Decoded, Kind, MaskFileError, Size, Value
+from segbench.masks.decode import (
+    IDENTITY,
+    Decoded,
+    Kind,
+    MaskFileError,
+    Size,
+    Value,
+    palette_of,
+    swatches,
+)
 from segbench.masks.digests import content_line, digest
 from segbench.masks.forms import Form, Reading, Seen, decide
 from segbench.masks.grey import read_as
@@ -62,6 +72,7 @@ class Tally:
         digest: The content digest of the samples.
         shapes: By key of a measure of shapes its values (n, K).
         soft: What was measured of probabilities; None where that was not asked for.
+        notes: What a person should know about how the files were read.
     """
 
     counts: Counts
@@ -72,6 +83,7 @@ class Tally:
     digest: str
     shapes: Mapping[str, Floats]
     soft: SoftTable | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +103,7 @@ class _Joint:
     assumed: tuple[int | None, ...] = ()
     shapes: Floats | None = None
     soft: SoftImage | None = None
+    note: str = ""
 
     def show(self, seen: Seen, identifier: str) -> None:
         """Tell which values occur, at valid pixels and at ignored ones."""
@@ -142,7 +155,7 @@ def tally(
     engine = engine or Threads(jobs)
     joints, seen = _count_all(counting, present, engine, progress, problems)
     try:
-        reading = decide(seen, target.classes, asked=policy.form)
+        reading = counting.decide(seen)
     except SegbenchError as error:
         if not problems:
             raise SegbenchError(f"{submission.origin}: {error}") from error
@@ -190,7 +203,14 @@ def tally(
             origin=submission.origin,
             form=str(reading.form),
         ),
+        notes=_notes(joints),
     )
+
+
+def _notes(joints: Mapping[str, _Joint]) -> tuple[str, ...]:
+    """What was noted of files, each once with their number."""
+    found = Counter(joint.note for joint in joints.values() if joint.note)
+    return tuple(f"{n} files: {note}" for note, n in found.items())
 
 
 def _matrices(target: Target, joints: Mapping[str, _Joint], reading: Reading) -> NDArray[np.int64]:
@@ -217,12 +237,14 @@ def _matrices(target: Target, joints: Mapping[str, _Joint], reading: Reading) ->
         lengths = [joint.pairs.shape[1] for _, joint in found]
         sample = np.repeat([i for i, _ in found], lengths)
         pair, pixels = np.concatenate([joint.pairs for _, joint in found], axis=1)
-        if all(joint.values is IDENTITY for _, joint in found):
-            column = columns(IDENTITY)[pair & IGNORE_ID]
+        values = {id(joint.values): joint.values for _, joint in found}
+        if len(values) == 1:  # nearly always: grey, or one palette
+            column = columns(*values.values())[pair & IGNORE_ID]
         else:
             codes = np.split(pair & IGNORE_ID, np.cumsum(lengths)[:-1])
-            tables = [columns(joint.values) for _, joint in found]
-            column = np.concatenate([t[c] for t, c in zip(tables, codes, strict=True)])
+            tables = {key: columns(own) for key, own in values.items()}
+            of_each = [tables[id(joint.values)] for _, joint in found]
+            column = np.concatenate([t[c] for t, c in zip(of_each, codes, strict=True)])
         scored = pair >> 8 != IGNORE_ID
         at = sample[scored], row[pair[scored] >> 8], column[scored]
         if min(at[1].min(initial=0), at[2].min(initial=0)) < 0:
@@ -311,7 +333,9 @@ class _Counting:
         if self.soft is not None and decoded.probabilities is not None:
             probabilities = resize_nearest(decoded.probabilities, item.size)
             soft = self.soft.of_image(as_mask(reference), probabilities)
-        joint = _Joint(pairs, decoded.kind, decoded.values, resized, line, soft=soft)
+        joint = _Joint(
+            pairs, decoded.kind, decoded.values, resized, line, soft=soft, note=decoded.note
+        )
         reading = self._reading_of(joint, item.id) if self.shapes is not None else None
         if reading is None:
             return joint
@@ -346,10 +370,12 @@ class _Counting:
         return f"{self.submission.stamp(item.id)} {item.stamp()}"
 
     def record(self, result: _Joint) -> object:
-        """A joint as JSON; the identity, which nearly all have, is not written out."""
+        """A joint as JSON; the identity and palettes, which nearly all have, in short."""
         plain = {f.name: getattr(result, f.name) for f in fields(result)}
         if result.values == IDENTITY:
             plain["values"] = None
+        elif palette := palette_of(result.values):
+            plain["values"] = palette.hex()
         if result.soft is not None:
             plain["soft"] = result.soft.record()
         return {name: packed(value) for name, value in plain.items()}
@@ -358,6 +384,8 @@ class _Counting:
         packed_ = cast("dict[str, object]", record)
         found: dict[str, Any] = {name: unpacked(value) for name, value in packed_.items()}
         found["kind"] = Kind(found["kind"])
+        if isinstance(found["values"], str):
+            found["values"] = swatches(bytes.fromhex(found["values"]))
         found["values"] = found["values"] or IDENTITY
         if found["soft"] is not None:
             found["soft"] = SoftImage.recall(found["soft"])
@@ -368,9 +396,14 @@ class _Counting:
         own = Seen()
         joint.show(own, identifier)
         try:
-            return decide(own, self.target.classes, asked=self.policy.form)
+            return self.decide(own)
         except SegbenchError:
             return None
+
+    def decide(self, seen: Seen) -> Reading:
+        """How files with these values are read."""
+        target = self.target
+        return decide(seen, target.classes, asked=self.policy.form, own_colours=target.own_colours)
 
     def again(self, item: Item, joint: _Joint, reading: Reading) -> Floats:
         """The raw values of shapes of a sample whose own form was not that of all."""
