@@ -86,7 +86,7 @@ BAD_CARDS = {
     "unknown key in a class": (
         'name = "cell"',
         'nam = "cell"',
-        "classes.1.nam (do you mean name? allowed here: color, id, name)",
+        "classes.1.nam (do you mean name? allowed here: background, color, id, name)",
     ),
     "missing key": ('title = "Own"', "", "missing key (1): title"),
     "wrong type": ("above = 127", 'above = "high"', "mask.threshold.above"),

@@ -360,6 +360,16 @@ def test_mask_rules(tmp_path, rule):
     np.testing.assert_array_equal(made.read_mask(made.rows[0]), expected)
 
 
+def test_a_card_says_which_class_is_the_background(tmp_path):
+    card = CARD.replace('name = "background"', 'name = "glass"\nbackground = true')
+    source = make_source(tmp_path / "source")
+    made = run(read_dataset(make_card(tmp_path / "cards", card=card)), tmp_path / "data", source)
+    assert [label.background for label in made.classes] == [True, False]
+    wrong = card.replace("color = [0, 200, 0]", "color = [0, 200, 0]\nbackground = true")
+    with pytest.raises(SegbenchError, match="only class 0"):
+        read_dataset(make_card(tmp_path / "wrong", card=wrong))
+
+
 def test_check_finds_everything_that_was_broken(tmp_path, cells, source, segbench):
     root = run(cells, tmp_path / "data", source).root
     assert segbench("check", root).code == 0

@@ -25,9 +25,9 @@ from segbench.measures import grid
 from segbench.scoring import journal as journals
 from segbench.scoring.engine import Engine, Threads
 from segbench.scoring.journal import JOURNAL, Journaled, packed, unpacked
+from segbench.scoring.references import reference_target
 from segbench.scoring.shapes import ShapeMeasures
 from segbench.scoring.tally import Policy, Tally, tally
-from segbench.scoring.target import reference_target
 
 N = 160
 SIZE = (512, 512)

@@ -13,9 +13,10 @@ import segbench as sb
 from segbench.masks.prepared import open_prepared
 from segbench.masks.submission import Arrays, open_submission
 from segbench.measures import Options
+from segbench.scoring.references import reference_target
 from segbench.scoring.scores import score_table
 from segbench.scoring.tally import Policy
-from segbench.scoring.target import Target, prepared_target, reference_target
+from segbench.scoring.target import Target, prepared_target
 from segbench.scoring.threshold import choose
 from segbench.statistics.bootstrap import weights
 

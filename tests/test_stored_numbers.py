@@ -204,7 +204,7 @@ def test_ignored_pixels_of_references_are_counted_aloud():
 def test_that_class_0_is_taken_for_background_is_said_and_two_names_have_one():
     references = {"a": np.array([[0, 1, 2, 2]])}
     silent = sb.evaluate(references, references=references)
-    assert any("name them all with --classes" in line for line in silent.notes)
+    assert any("say --no-background" in line for line in silent.notes)
     named = sb.evaluate(references, references=references, class_names=["road", "car", "sky"])
     assert not named.notes
     assert {s.measure.label for s in named.scores if s.measure.key == "hd"} == {

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from segbench.measures import Measure, Options, parse
     from segbench.scoring.compare import Comparison, compare
     from segbench.scoring.evaluate import Evaluation, evaluate
+    from segbench.scoring.references import ReferencePolicy
     from segbench.scoring.tally import Policy
-    from segbench.scoring.target import ReferencePolicy
 
 __all__ = [
     "Comparison",
@@ -47,7 +47,7 @@ _HOME = {
     "Options": "measures",
     "Policy": "scoring.tally",
     "PreparedDataset": "masks.prepared",
-    "ReferencePolicy": "scoring.target",
+    "ReferencePolicy": "scoring.references",
     "Sample": "masks.prepared",
     "SegbenchError": "errors",
     "__version__": "_version",

@@ -20,7 +20,10 @@ Url = Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
 
 
 class ClassEntry(Strict):
-    """One class: pixel value, name, colour in the palette of the masks."""
+    """One class: pixel value, name, colour in the palette of the masks.
+
+    Class 0 is the background where it is called so, or where `background = true` says so.
+    """
 
     id: int = Field(ge=0, le=254)
     name: Text
@@ -29,9 +32,12 @@ class ClassEntry(Strict):
         Annotated[int, Field(ge=0, le=255)],
         Annotated[int, Field(ge=0, le=255)],
     ]
+    background: bool = False
 
     @model_validator(mode="after")
     def _readable(self) -> ClassEntry:
+        if self.background and self.id:
+            raise ValueError("only class 0 may be the background; it is no object")
         if problem := class_name_problem(self.id, self.name):
             raise ValueError(problem)
         return self
@@ -229,4 +235,7 @@ class Card(Strict):
     @property
     def labels(self) -> tuple[LabelClass, ...]:
         """The classes as the mask format knows them."""
-        return tuple(LabelClass(id=c.id, name=c.name, color=c.color) for c in self.classes)
+        return tuple(
+            LabelClass(id=c.id, name=c.name, color=c.color, background=c.background)
+            for c in self.classes
+        )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from segbench.commands.input_options import (
+    Background,
     Classes,
     Ending,
     FoundDataset,
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from segbench.dialects import Dialect, Ruler
     from segbench.masks.places import Place
     from segbench.masks.submission import Submission
+    from segbench.scoring.references import ReferencePolicy
     from segbench.scoring.tally import Policy
-    from segbench.scoring.target import ReferencePolicy
 
 
 def dialects(
@@ -51,6 +52,7 @@ def dialects(
     references_suffix: ReferencesSuffix = "",
     references_ending: ReferencesEnding = "",
     references_255: References255 = None,
+    background: Background = None,
     suffix: Suffix = "",
     ending: Ending = "",
     spacing_mm: Annotated[
@@ -71,9 +73,10 @@ def dialects(
 
     of_references = reference_policy(
         str(references) if references else None,
-        references_suffix,
-        references_ending,
-        references_255,
+        suffix=references_suffix,
+        ending=references_ending,
+        means_255=references_255,
+        background=background,
     )
     chosen = [dialect_of(name) for name in dialect or DIALECTS]
     if predictions is None:
@@ -135,11 +138,8 @@ def speak(
     from segbench.dialects import converse, said_json  # noqa: PLC0415
     from segbench.errors import SegbenchError  # noqa: PLC0415
     from segbench.masks.prepared import data_place, open_prepared  # noqa: PLC0415
-    from segbench.scoring.target import (  # noqa: PLC0415
-        find_prepared,
-        prepared_target,
-        reference_target,
-    )
+    from segbench.scoring.references import reference_target  # noqa: PLC0415
+    from segbench.scoring.target import find_prepared, prepared_target  # noqa: PLC0415
 
     if references is not None:
         target = reference_target(
@@ -181,6 +181,7 @@ def speak(
                 "version": target.version,
                 "selection": target.selection,
                 "n_samples": conversation.observed.n_images,
+                "notes": [*target.notes, *submission.notes],
                 "dialects": [said_json(conversation, d) for d in chosen],
             }
         )

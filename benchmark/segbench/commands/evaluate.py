@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segbench.commands.input_options import (
+    Background,
     Classes,
     Ending,
     Extra,
@@ -136,6 +137,7 @@ def evaluate(
     references_suffix: ReferencesSuffix = "",
     references_ending: ReferencesEnding = "",
     references_255: References255 = None,
+    background: Background = None,
     by: Annotated[
         list[str] | None, typer.Option("--by", help="Scores by a column of samples.csv (repeat).")
     ] = None,
@@ -213,7 +215,11 @@ def evaluate(
     if classes and references is None:
         raise typer.BadParameter("--classes needs --references")
     of_references = reference_policy(
-        references, references_suffix, references_ending, references_255
+        references,
+        suffix=references_suffix,
+        ending=references_ending,
+        means_255=references_255,
+        background=background,
     )
     _check_places(out, reliability)
     cut, chosen = cut_of(threshold)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from segbench.scoring.target import ReferencePolicy
+    from segbench.scoring.references import ReferencePolicy
 
 
 class FormFlag(StrEnum):
@@ -67,6 +67,13 @@ References255 = Annotated[
     Means255Flag | None,
     typer.Option("--references-255", help="Whether 255 is the object or ignored, if in doubt."),
 ]
+Background = Annotated[
+    bool | None,
+    typer.Option(
+        "--background/--no-background",
+        help="With --references: whether class 0 is the background, which is no object.",
+    ),
+]
 Suffix = Annotated[
     str, typer.Option("--suffix", help="What file names carry behind the id, as _pred.")
 ]
@@ -93,18 +100,28 @@ def class_names(classes: str) -> list[str]:
 
 
 def reference_policy(
-    references: str | None, suffix: str, ending: str, means_255: Means255Flag | None
+    references: str | None,
+    *,
+    suffix: str,
+    ending: str,
+    means_255: Means255Flag | None,
+    background: bool | None,
 ) -> ReferencePolicy:
     """How bare references are read, as the options say.
 
     Raises:
         typer.BadParameter: There are none.
     """
-    from segbench.scoring.target import ReferencePolicy  # noqa: PLC0415
+    from segbench.scoring.references import ReferencePolicy  # noqa: PLC0415
 
     policy = ReferencePolicy(
-        suffix=suffix, ending=ending, means_255=means_255.value if means_255 else None
+        suffix=suffix,
+        ending=ending,
+        means_255=means_255.value if means_255 else None,
+        background=background,
     )
     if references is None and policy != ReferencePolicy():
-        raise typer.BadParameter("--references-suffix, -ending and -255 need --references")
+        raise typer.BadParameter(
+            "--references-suffix, -ending, -255 and --background need --references"
+        )
     return policy

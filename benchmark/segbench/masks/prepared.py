@@ -110,7 +110,12 @@ class PreparedDataset:
     def classes(self) -> tuple[LabelClass, ...]:
         """Its classes, by id."""
         return tuple(
-            LabelClass(id=c["id"], name=c["name"], color=tuple(c["color"]))
+            LabelClass(
+                id=c["id"],
+                name=c["name"],
+                color=tuple(c["color"]),
+                background=c.get("background", False),
+            )
             for c in self.info["classes"]
         )
 

@@ -80,12 +80,16 @@ def decide_references(
     _refuse_unknown(seen)
     if BINARY_FOREGROUND not in numbers:
         return ReferenceReading(Form.CLASS_IDS, _by_number(seen, {}))
-    if one_object and 1 not in numbers:
-        if means_255 == "ignore":
-            raise SegbenchError(
-                f"the references hold only {_listed(numbers)}: with 255 as ignore no object would "
-                f"be left; leave out {OPTION_255} ignore, or check the files"
+    if numbers.keys() <= {0, BINARY_FOREGROUND} and (several_objects or means_255 == "ignore"):
+        raise SegbenchError(
+            f"the references hold only {_listed(numbers)}: with 255 as ignore no object would be "
+            + (
+                "left, and among several classes 255 stands for none; save class ids"
+                if several_objects
+                else f"left; leave out {OPTION_255} ignore, or check the files"
             )
+        )
+    if one_object and 1 not in numbers:
         return ReferenceReading(
             Form.BINARY, _by_number(seen, {BINARY_FOREGROUND: 1}), "0/255: 255 is the object"
         )
@@ -102,7 +106,8 @@ def decide_references(
                 f"{OPTION_255} object: the references hold {_listed(numbers)}, so that 255 cannot "
                 f"stand for the one object; leave it out, and 255 is ignored"
             )
-        return ReferenceReading(Form.BINARY, _by_number(seen, {BINARY_FOREGROUND: 1}))
+        by_number = _by_number(seen, {BINARY_FOREGROUND: 1})
+        return ReferenceReading(Form.BINARY, by_number, "255 is the object, as 1 is")
     return ReferenceReading(Form.CLASS_IDS, _by_number(seen, {}))
 
 

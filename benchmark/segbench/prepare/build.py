@@ -23,7 +23,7 @@ from segbench.catalog.card import DrawnSource, MaskRule
 from segbench.catalog.cards import Assignment, Dataset
 from segbench.errors import Problems, SegbenchError
 from segbench.masks.digests import digest
-from segbench.masks.labels import IGNORE_ID, LabelClass, foreground
+from segbench.masks.labels import BACKGROUND, IGNORE_ID, LabelClass, foreground
 from segbench.masks.prepared import FIXED_COLUMNS, SCHEMA_VERSION, SPLITS, PreparedDataset
 from segbench.prepare.convert import Converted, DigestMismatchError, convert_pair, write_sample
 from segbench.prepare.layout import find_pairs
@@ -255,7 +255,7 @@ def dataset_info(
         "version": card.version,
         "title": card.title,
         "task": card.task,
-        "classes": [{"id": c.id, "name": c.name, "color": list(c.color)} for c in card.labels],
+        "classes": [_class_info(c) for c in card.labels],
         "ignore_id": card.ignore_id,
         "licence": card.licence.name,
         "citation": card.citation,
@@ -270,6 +270,12 @@ def dataset_info(
             str(fold): digest(lines[r.id] for r in rows if r.fold == fold) for fold in folds
         },
     }
+
+
+def _class_info(label: LabelClass) -> dict[str, object]:
+    """A class as dataset.json says it; a background that is called so needs no more words."""
+    own = {"background": True} if label.background and label.name != BACKGROUND else {}
+    return {"id": label.id, "name": label.name, "color": list(label.color), **own}
 
 
 @contextlib.contextmanager

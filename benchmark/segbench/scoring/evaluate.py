@@ -18,17 +18,12 @@ from segbench.masks.prepared import data_place, open_prepared
 from segbench.masks.submission import Arrays, Submission, open_submission
 from segbench.measures import ALL, FOREGROUND, Measure, Options, grid
 from segbench.scoring.engine import Engine, n_threads
+from segbench.scoring.references import ReferencePolicy, reference_target
 from segbench.scoring.scores import Score, Table, score_table
 from segbench.scoring.shapes import ShapeMeasures
 from segbench.scoring.soft import SoftMeasures
 from segbench.scoring.tally import Policy, Progress, Tally, tally
-from segbench.scoring.target import (
-    ReferencePolicy,
-    Target,
-    find_prepared,
-    prepared_target,
-    reference_target,
-)
+from segbench.scoring.target import Target, find_prepared, prepared_target
 from segbench.statistics.bootstrap import Method, check_method
 
 if TYPE_CHECKING:

@@ -323,7 +323,7 @@ def _table(
     return (
         Table(
             names,
-            names.index(head.background) if head.background in names else None,
+            0 if head.background == names[0] else None,
             counts,
             _map_counts(counts, absent),
             absent,

@@ -63,6 +63,7 @@ class ClassInfo(Strict):
     id: int
     name: str
     color: tuple[int, int, int]
+    background: bool = False
 
 
 class DataInfo(Strict):
@@ -79,7 +80,10 @@ class DataInfo(Strict):
     @property
     def labels(self) -> tuple[LabelClass, ...]:
         """The classes as the mask format knows them."""
-        return tuple(LabelClass(id=c.id, name=c.name, color=c.color) for c in self.classes)
+        return tuple(
+            LabelClass(id=c.id, name=c.name, color=c.color, background=c.background)
+            for c in self.classes
+        )
 
 
 class Exported(Strict):
@@ -147,7 +151,10 @@ def data_info(dataset: PreparedDataset, *, fold: int | None) -> DataInfo:
         content_digest=str(dataset.info["content_digest"]),
         n_train=len(dataset.select("train", fold=fold)),
         n_val=len(dataset.select("val", fold=fold)),
-        classes=tuple(ClassInfo(id=c.id, name=c.name, color=c.color) for c in dataset.classes),
+        classes=tuple(
+            ClassInfo(id=c.id, name=c.name, color=c.color, background=c.background)
+            for c in dataset.classes
+        ),
     )
 
 
