@@ -278,7 +278,9 @@ def test_nine_groups_are_swapped_whole_and_it_says_what_that_can_show(tmp_path):
     assert pair.exact
     assert pair.n_groups == 9
     assert pair.p == pair.p_smallest == 1 / 256
-    assert result.notes[0] == "only 9 groups: with fewer than 20 the intervals are too narrow"
+    assert result.notes[0] == (
+        "only 9 groups: with fewer than 20 intervals are too narrow and tests weak"
+    )
     assert "2^9 = 512 ways" in result.notes[1]
     assert "no two-sided p-value can be under 2/512 = 0.0039" in result.notes[1]
     assert {k: d[0].n_groups for k, d in result.subgroups["site"].items()} == {

@@ -251,7 +251,7 @@ def test_hostile_names_are_text(hostile_page):
 
 
 def test_few_groups_are_said(hostile_page):
-    assert "Only 5 groups of images: intervals from fewer than 20 are too narrow." in (
+    assert "Only 5 images: with fewer than 20 intervals are too narrow and tests weak." in (
         hostile_page.text
     )
 
@@ -300,7 +300,7 @@ def test_bare_arrays_without_images_or_predictions():
     page = Page(render(evaluation, None))
     assert "against arrays" in page.text
     assert "--references REFERENCES" in page.text
-    assert "All images are of one group: there are no intervals." in page.text
+    assert "Only 1 images: with fewer than 5 there are no intervals, tests or tiers." in page.text
     assert "no prediction to draw" in page.text
     assert not [v for v in page.values("href") if v.startswith("data:")]
 

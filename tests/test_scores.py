@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy import stats
 from sklearn import metrics
 
 import segbench
@@ -366,6 +367,7 @@ def test_thresholded_iou_is_the_iou_or_nothing():
 
 def test_missing_predictions_are_refused_or_the_worst():
     references, predictions = random_maps(2, 3, classes=2)
+    references = [np.where(mask == 255, 0, mask) for mask in references]
     part = {"000000": predictions[0], "000002": predictions[2]}
     with pytest.raises(segbench.SegbenchError, match=r"000001[\s\S]*--missing worst"):
         segbench.evaluate(part, references=references)
@@ -390,6 +392,7 @@ def worst_tenth(values) -> float:
 
 def test_worst_tenth_and_median():
     references, predictions = random_maps(11, 23, classes=2)
+    references = [np.where(mask == 255, 0, mask) for mask in references]
     result = segbench.evaluate(predictions, references=references)
     for key in ("dice", "iou"):
         values = result.table.per_image(result.score(key).measure)
@@ -410,11 +413,11 @@ def test_worst_tenth_and_median():
 
 def test_bootstrap_is_the_literal_one():
     """Resample groups one by one, pool their images, and compute each measure from scratch."""
-    references, predictions = random_maps(5, 7, classes=3)
+    references, predictions = random_maps(5, 8, classes=3)
     names = ["background", "a", "b"]
     result = segbench.evaluate(predictions, references=references, class_names=names)
-    groups = np.array(["g0", "g0", "g1", "g2", "g2", "g2", "g3"])
-    table = result.table.take(np.ones(7, dtype=bool))
+    groups = np.array(["g0", "g0", "g1", "g2", "g2", "g2", "g3", "g4"])
+    table = result.table.take(np.ones(8, dtype=bool))
     object.__setattr__(table, "groups", groups)
     wanted = [
         parse("dice|class:a|over:images"),
@@ -426,7 +429,7 @@ def test_bootstrap_is_the_literal_one():
     scores = score_table(table, wanted, dict.fromkeys(wanted, ""), n_resamples=200, seed=3)
     per_image = table.per_image(wanted[0])
     replicates = []
-    for row in np.concatenate(list(bootstrap.weights(4, n_resamples=200, seed=3))):
+    for row in np.concatenate(list(bootstrap.weights(5, n_resamples=200, seed=3))):
         chosen = [
             i
             for unit, times in enumerate(row)
@@ -441,6 +444,45 @@ def test_bootstrap_is_the_literal_one():
     low, high = np.quantile(np.array(replicates), (0.025, 0.975), axis=0)
     np.testing.assert_allclose([s.ci95[0] for s in scores], low, atol=1e-12)
     np.testing.assert_allclose([s.ci95[1] for s in scores], high, atol=1e-12)
+
+
+@pytest.mark.parametrize("n_images", [30, 60])
+@pytest.mark.parametrize("perfect", [True, False])
+def test_a_share_of_all_or_nothing_has_the_exact_interval(n_images, perfect):
+    """Golden: scipy's binomtest(0 or 30, 30).proportion_ci(method="exact")."""
+    mask = np.array([[0, 1]], np.uint8)
+    masks = [mask] * n_images
+    result = segbench.evaluate(masks if perfect else [1 - mask] * n_images, references=masks)
+    table = result.table.take(np.ones(n_images, dtype=bool))
+    object.__setattr__(table, "groups", np.array([f"g{i % 30}" for i in range(n_images)]))
+    wanted = [
+        parse("failure_rate|class:object|over:images|threshold:0.65"),
+        parse("dice|class:object|over:images"),
+    ]
+    failed, dice = score_table(table, wanted, dict.fromkeys(wanted, ""), n_resamples=200)
+    exact = stats.binomtest(0 if perfect else 30, 30).proportion_ci(method="exact")
+    assert failed.value == (0 if perfect else 1)
+    assert failed.ci95 == pytest.approx((exact.low, exact.high), abs=1e-12)
+    assert failed.exact == ("of images" if n_images == 30 else "of groups with any")
+    assert (failed.n, failed.n_groups) == (n_images, 30)
+    assert dice.exact == ""  # no share: its replicates are its interval
+    assert dice.ci95 == (dice.value, dice.value)
+
+
+def test_a_share_between_keeps_the_bootstrap():
+    mask = np.array([[0, 1]], np.uint8)
+    result = segbench.evaluate([1 - mask] * 3 + [mask] * 27, references=[mask] * 30)
+    failed = result.score("failure_rate")
+    assert failed.value == 0.1
+    assert failed.exact == ""
+    assert failed.ci95 == (0, pytest.approx(0.2))
+
+
+def test_under_five_groups_there_is_no_interval():
+    references, predictions = random_maps(5, 4, classes=3)
+    names = ["background", "a", "b"]
+    result = segbench.evaluate(predictions, references=references, class_names=names)
+    assert all(math.isnan(end) for score in result.scores for end in score.ci95)
 
 
 def test_weights_draw_as_many_units_as_there_are_and_follow_the_seed():

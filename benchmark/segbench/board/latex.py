@@ -42,7 +42,7 @@ def _standing(standing: Standing) -> str:
             [
                 f"{place.tier or '-'}" if place.tier != last else "",
                 place.name,
-                with_interval(place.score),
+                with_interval(place.score, star="*"),
                 share(place.probabilities[0]),
                 span(*place.rank_ci95),
                 *("" if (x := c.of(entry.cost)) is None else c.shown(x) for c in costs),

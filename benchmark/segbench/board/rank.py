@@ -18,7 +18,13 @@ from segbench.scoring.comparable import check_comparable, differing_handling, fi
 from segbench.scoring.compare import image_values, paired_test
 from segbench.scoring.scores import Score, linear_sums, weighted_values
 from segbench.scoring.stored import Stored
-from segbench.statistics.bootstrap import FEW_UNITS, SEED, percentile_interval, replicate
+from segbench.statistics.bootstrap import (
+    FEWEST_UNITS,
+    SEED,
+    few_units,
+    percentile_interval,
+    replicate,
+)
 from segbench.statistics.paired import EXACT_UP_TO, holm, permutation_tests, smallest_p
 from segbench.statistics.ranking import (
     ALPHA,
@@ -118,17 +124,22 @@ def rank_entries(entries: Mapping[str, Stored], measure: str = "dice") -> Rankin
         return (np.isnan(value), -sign * value, name)
 
     names = sorted(entries, key=order)
+    enough = first.table.n_groups >= FEWEST_UNITS
     p, apart = _pairs([entries[name] for name in names], chosen.measure)
+    p = p if enough else np.full(p.shape, np.nan)
     values = np.array([scores[name].value for name in names])
     of_rank = ranks(values, higher_is_better=better)
     replicates = replicates_of([entries[name] for name in names], chosen.measure)
     probabilities = rank_probabilities(replicates, higher_is_better=better)
     low, high = percentile_interval(ranks(replicates, higher_is_better=better))
+    if not enough:
+        probabilities, low, high = (np.full(a.shape, np.nan) for a in (probabilities, low, high))
     per_image = [image_values(entries[name].table, chosen.measure) for name in names]
     mean_rank = rank_then_aggregate(np.stack(per_image, axis=1), higher_is_better=better)
     adjusted = _adjusted(p)
     wins = significant_wins(sign * apart, adjusted)
     found = tiers(list(values), lambda a, b: float(p[a, b]), higher_is_better=better)
+    found = found if enough else []
     tier = {i: number for number, members in enumerate(found, 1) for i in members}
     shown = sorted(range(len(names)), key=lambda i: tier.get(i, len(names) + 1))
     return Ranking(
@@ -151,7 +162,7 @@ def rank_entries(entries: Mapping[str, Stored], measure: str = "dice") -> Rankin
         p_holm=adjusted[np.ix_(shown, shown)],
         differences=sign * apart[np.ix_(shown, shown)],
         notes=(
-            *_few(first),
+            *([few] if (few := few_units(first.table.n_groups)) else []),
             *_too_many(len(names), first),
             *differing_handling(names, [scores[name] for name in names]),
         ),
@@ -219,13 +230,6 @@ def replicates_of(entries: Sequence[Stored], measure: Measure, *, seed: int = SE
             seed=seed,
         )
     )
-
-
-def _few(first: Stored) -> list[str]:
-    n = first.table.n_groups
-    if n >= FEW_UNITS:
-        return []
-    return [f"only {n} groups: with fewer than {FEW_UNITS} intervals are too narrow and tests weak"]
 
 
 def _too_many(n_entries: int, first: Stored) -> list[str]:

@@ -34,7 +34,7 @@ from segbench.board.wording import (
     with_interval,
 )
 from segbench.masks.prepared import N_FOLDS
-from segbench.statistics.bootstrap import FEW_UNITS, N_RESAMPLES
+from segbench.statistics.bootstrap import FEWEST_UNITS, N_RESAMPLES, few_units
 from segbench.statistics.ranking import ALPHA
 
 _HEAD = "readme_head.md"  # beside this file: the words above the tables
@@ -67,15 +67,17 @@ def board_markdown(board: Board, plots: Sequence[Plot], *, entries: str) -> str:
 def _head() -> str:
     text = (resources.files("segbench.board") / _HEAD).read_text(encoding="utf-8")
     return Template(text).substitute(
-        made_by=MADE_BY, resamples=f"{N_RESAMPLES:,}", alpha=f"{ALPHA:.0%}"
+        made_by=MADE_BY,
+        resamples=f"{N_RESAMPLES:,}",
+        alpha=f"{ALPHA:.0%}",
+        fewest=f"{FEWEST_UNITS}",
     )
 
 
 def _standing(standing: Standing, plots: Sequence[Plot], *, entries: str) -> list[str]:
     ranking = standing.ranking
-    few = ""
-    if ranking.n_groups < FEW_UNITS:
-        few = f" **Fewer than {FEW_UNITS} groups: intervals are too narrow and tests weak.**"
+    few = few_units(ranking.n_groups)
+    few = f" **{few[0].upper()}{few[1:]}.**" if few else ""
     title = heading(ranking.measure, _main(standing))
     parts = [
         f"### {markdown_text(standing.dataset)}, {standing.selection}, {standing.status}",

@@ -40,11 +40,12 @@ def number(score: Score) -> str:
     return f"{score.value:.{2 if score.measure.unit else 3}f}"
 
 
-def with_interval(score: Score) -> str:
-    """A score and its 95 % interval."""
+def with_interval(score: Score, *, star: str = r"\*") -> str:
+    """A score and its 95 % interval; a star (escaped for Markdown) marks an exact one."""
     low, high = score.ci95
     digits = 2 if score.measure.unit else 3
-    ends = "" if math.isnan(low) else f" [{low:.{digits}f}, {high:.{digits}f}]"
+    mark = star if score.exact else ""
+    ends = "" if math.isnan(low) else f" [{low:.{digits}f}, {high:.{digits}f}]{mark}"
     return number(score) + ends
 
 

@@ -8,10 +8,10 @@ from rich.table import Table
 from rich.text import Text
 
 from segbench.commands.console import console
-from segbench.commands.tables import interval, new_table, number, shown
+from segbench.commands.tables import FEW_WORDS, interval, new_table, number, shown
 from segbench.scoring.compare import Comparison, Difference, Pair
 from segbench.scoring.evaluate import SIZE
-from segbench.statistics.bootstrap import FEW_UNITS, N_RESAMPLES
+from segbench.statistics.bootstrap import N_RESAMPLES, few_units
 
 N_IMAGES = 5
 _NAMES = {"percentile": "percentile", "bca": "BCa"}
@@ -128,15 +128,15 @@ def _subgroups(result: Comparison, column: str) -> Table:
         table.add_column(name, justify="right")
     for value, differences in result.subgroups[column].items():
         for i, d in enumerate(differences):
-            few = "!" if d.n_groups < FEW_UNITS else ""
+            few = "!" if few_units(d.n_groups) else ""
             table.add_row(
                 *((value, f"{d.n_samples}", f"{few}{d.n_groups}") if not i else ("", "", "")),
                 *([f"{d.a} - {d.b}"] if several else []),
                 signed(d.value, result.measure.unit),
                 signed_interval(d, result.measure.unit),
             )
-    few = any(d.n_groups < FEW_UNITS for ds in result.subgroups[column].values() for d in ds)
-    table.caption = f"! fewer than {FEW_UNITS} groups: the interval is too narrow" if few else None
+    few = any(few_units(d.n_groups) for ds in result.subgroups[column].values() for d in ds)
+    table.caption = FEW_WORDS if few else None
     return table
 
 

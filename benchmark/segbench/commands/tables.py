@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,12 +18,15 @@ from segbench.masks.labels import is_background
 from segbench.measures import ALL, EMPTY_RULES, FOREGROUND, Definition, Measure
 from segbench.scoring.evaluate import SIZE, Evaluation
 from segbench.scoring.scores import Score
-from segbench.statistics.bootstrap import FEW_UNITS
+from segbench.statistics.bootstrap import FEW_UNITS, FEWEST_UNITS, few_units
 
 if TYPE_CHECKING:
     from segbench.catalog.cards import Dataset
 
 N_WORST = 5
+FEW_WORDS = (
+    f"! fewer than {FEW_UNITS} groups: the interval is too narrow (under {FEWEST_UNITS}: none)"
+)
 
 
 def new_table(title: str = "", *, caption: str = "") -> Table:
@@ -51,9 +54,16 @@ def shown(score: Score) -> str:
 
 
 def interval(score: Score) -> str:
-    """The 95 % interval of a score."""
+    """The 95 % interval of a score; a star marks an exact one."""
     low, high = (number(end, score.measure.unit) for end in score.ci95)
-    return "" if math.isnan(score.ci95[0]) else f"[{low}, {high}]"
+    star = "*" if score.exact else ""
+    return "" if math.isnan(score.ci95[0]) else f"[{low}, {high}]{star}"
+
+
+def exact_words(scores: Iterable[Score]) -> str:
+    """What a star beside intervals means; empty where none has one."""
+    kinds = sorted({score.exact for score in scores if score.exact})
+    return f"* exact, of the share {' or '.join(kinds)}" if kinds else ""
 
 
 def show_evaluation(result: Evaluation) -> None:
@@ -88,11 +98,8 @@ def warnings(result: Evaluation) -> list[str]:
         found.append(f"{result.n_missing} predictions are missing and score the worst value")
     if result.n_resized:
         found.append(f"{result.n_resized} predictions were resized (nearest neighbour)")
-    if result.table.n_groups < FEW_UNITS:
-        found.append(
-            f"only {result.table.n_groups} groups: with fewer than {FEW_UNITS} the intervals are "
-            f"too narrow"
-        )
+    if few := few_units(result.table.n_groups, result.table.unit):
+        found.append(few)
     return found
 
 
@@ -119,6 +126,7 @@ def _one_class(result: Evaluation, label: str) -> Table:
             interval(pooled) if pooled else "",
             f"{images.n}" if images.n == len(result.table) else f"{images.n} defined",
         )
+    table.caption = exact_words(by_key.values()) or None
     return table
 
 
@@ -227,16 +235,26 @@ def _subgroups(result: Evaluation, column: str, groups: Mapping[str, tuple[Score
     title = "by size of the object in the reference" if column == SIZE else f"by {column}"
     table = new_table(title)
     table.add_column(column)
-    for name in ("images", "Dice", "95 % interval", "IoU", "95 % interval"):
+    for name in ("images", "groups", "Dice", "95 % interval", "IoU", "95 % interval"):
         table.add_column(name, justify="right")
+    shown_scores: list[Score] = []
     for value, scores in groups.items():
         found = {
             s.measure.key: s for s in scores if s.measure.label == label and s.measure.over == over
         }
         dice, iou = found["dice"], found["iou"]
+        shown_scores.append(dice)
         table.add_row(
-            value, f"{dice.n}", number(dice.value), interval(dice), number(iou.value), interval(iou)
+            value,
+            f"{dice.n}",
+            f"{'!' if few_units(dice.n_groups) else ''}{dice.n_groups}",
+            number(dice.value),
+            interval(dice),
+            number(iou.value),
+            interval(iou),
         )
+    if any(few_units(score.n_groups) for score in shown_scores):
+        table.caption = FEW_WORDS
     return table
 
 

@@ -126,6 +126,11 @@ class Definition:
         return self.best > self.worst
 
     @property
+    def is_share(self) -> bool:
+        """Whether it is 1 of some images and 0 of the others, so that its mean is their share."""
+        return self.at_threshold in {_is_below, _is_zero}
+
+    @property
     def direction(self) -> str:
         """Which way is better, in words."""
         return "higher is better" if self.higher_is_better else "lower is better"

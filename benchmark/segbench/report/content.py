@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from segbench.report.pictures import class_colours
 from segbench.report.view import MAIN, View, by_name
 from segbench.scoring.evaluate import SIZE, Evaluation
 from segbench.scoring.scores import Score
-from segbench.statistics.bootstrap import FEW_UNITS
+from segbench.statistics.bootstrap import few_units
 
 MAX_LINES = 30
 """More subgroups than this and there is no chart of them; the table holds all."""
@@ -37,6 +38,11 @@ class Line:
     def n(self) -> int:
         """Images with a defined value."""
         return min((score.n for score in self.scores if score is not None), default=0)
+
+    @property
+    def n_groups(self) -> int:
+        """The groups that these images form."""
+        return min((score.n_groups for score in self.scores if score is not None), default=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +86,7 @@ class Content:
     details: tuple[tuple[Definition, tuple[Score, ...]], ...]
     n_missing: int
     has_few: bool
+    exact: str
     command: str
     empty_rule: str
 
@@ -142,10 +149,17 @@ def describe(evaluation: Evaluation, predictions: Predictions | None) -> Content
             for definition in view.definitions
         ),
         n_missing=evaluation.n_missing,
-        has_few=any(line.n < FEW_UNITS for shown in tables for line in shown.lines),
+        has_few=any(few_units(line.n_groups) for shown in tables for line in shown.lines),
+        exact=_exact(evaluation.scores),
         command=_command(evaluation),
         empty_rule=_empty_rule(evaluation.options),
     )
+
+
+def _exact(scores: Sequence[Score]) -> str:
+    """What a star beside an interval means; empty where none has one."""
+    kinds = sorted({score.exact for score in scores if score.exact})
+    return f"* marks a share {' or '.join(kinds)} that is 0 or 1" if kinds else ""
 
 
 def _heading(evaluation: Evaluation) -> str:
@@ -198,13 +212,8 @@ def _warnings(evaluation: Evaluation) -> tuple[str, ...]:
     origins = {str(item.columns.get("origin", "")) for item in target.items}
     if "synthetic" in " ".join([target.name, *origins]).casefold():
         found.append("SYNTHETIC data, drawn by a program: it says nothing about real images.")
-    if table.n_groups == 1:
-        found.append("All images are of one group: there are no intervals.")
-    elif table.n_groups < FEW_UNITS:
-        found.append(
-            f"Only {table.n_groups} groups of images: intervals from fewer than {FEW_UNITS} are "
-            f"too narrow."
-        )
+    if few := few_units(table.n_groups, table.unit):
+        found.append(f"{few[0].upper()}{few[1:]}.")
     if evaluation.n_missing:
         ids = [i.id for i, gone in zip(target.items, table.missing, strict=True) if gone]
         more = f" and {len(ids) - _MAX_NAMED} more" if len(ids) > _MAX_NAMED else ""

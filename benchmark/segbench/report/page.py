@@ -12,7 +12,7 @@ from segbench.report.gallery import Predictions
 from segbench.report.pictures import CASING, PREDICTION, REFERENCE
 from segbench.scoring.evaluate import Evaluation
 from segbench.scoring.scores import Score
-from segbench.statistics.bootstrap import FEW_UNITS, SEED, n_resamples_of
+from segbench.statistics.bootstrap import FEW_UNITS, FEWEST_UNITS, SEED, n_resamples_of
 
 TEMPLATE, STYLESHEET = "report.html.j2", "report.css"
 
@@ -53,6 +53,7 @@ def render(evaluation: Evaluation, predictions: Predictions | None) -> str:
         numbers=_numbers,
         colours={"reference": REFERENCE, "prediction": PREDICTION, "casing": CASING},
         few=FEW_UNITS,
+        fewest=FEWEST_UNITS,
         interval_method={"percentile": "percentile", "bca": "BCa"}[evaluation.interval],
         n_resamples=n_resamples_of(evaluation.table.n_groups),
         seed=SEED,
@@ -65,4 +66,5 @@ def _numbers(score: Score) -> tuple[str, str]:
     value, low, high = score.value, *score.ci95
     digits = 2 if score.measure.unit else 3
     text = "undefined" if math.isnan(value) else f"{value:.{digits}f}"
-    return text, "" if math.isnan(low) else f"[{low:.{digits}f}, {high:.{digits}f}]"
+    star = "*" if score.exact else ""
+    return text, "" if math.isnan(low) else f"[{low:.{digits}f}, {high:.{digits}f}]{star}"

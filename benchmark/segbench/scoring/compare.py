@@ -21,10 +21,11 @@ from segbench.scoring.evaluate import SIZE, size_order, sizes
 from segbench.scoring.scores import Score, Table, score_table, weighted_values
 from segbench.scoring.stored import Stored, read_scores
 from segbench.statistics.bootstrap import (
-    FEW_UNITS,
+    FEWEST_UNITS,
     Method,
     Statistic,
     check_method,
+    few_units,
     interval,
     replicate,
 )
@@ -236,12 +237,8 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 def _few_groups(table: Table) -> list[str]:
     n = table.n_groups
-    notes: list[str] = []
-    if n < FEW_UNITS:
-        notes.append(
-            f"only {n} {table.unit}s: with fewer than {FEW_UNITS} the intervals are too narrow"
-        )
-    if 1 <= n <= EXACT_UP_TO:
+    notes = [few] if (few := few_units(n, table.unit)) else []
+    if FEWEST_UNITS <= n <= EXACT_UP_TO:
         notes.append(
             f"{n} {table.unit}s can be swapped in 2^{n} = {2**n} ways, and each way and its "
             f"opposite differ equally: no two-sided p-value can be under 2/{2**n} = {2 / 2**n:.2g}"
@@ -293,7 +290,8 @@ def _difference(
 ) -> Difference:
     statistic = paired_difference(_values(measure, a[1], b[1]))
     n = a[1].n_groups
-    return _with_interval(statistic, replicate(statistic, n) if n > 1 else None, method, a, b)
+    replicates = replicate(statistic, n) if n >= FEWEST_UNITS else None
+    return _with_interval(statistic, replicates, method, a, b)
 
 
 def _with_interval(
@@ -329,7 +327,8 @@ def _pair(measure: Measure, method: Method, a: tuple[str, Stored], b: tuple[str,
     table_a, table_b = a[1].table, b[1].table
     values = _values(measure, table_a, table_b)
     statistic, n = paired_difference(values), table_a.n_groups
-    replicates = replicate(statistic, n) if n > 1 else None
+    enough = n >= FEWEST_UNITS
+    replicates = replicate(statistic, n) if enough else None
     apart = _with_interval(statistic, replicates, method, (a[0], table_a), (b[0], table_b))
     test = permutation_test(values, n)
     of_a, of_b = image_values(table_a, measure), image_values(table_b, measure)
@@ -346,13 +345,13 @@ def _pair(measure: Measure, method: Method, a: tuple[str, Stored], b: tuple[str,
         ci95=apart.ci95,
         n_samples=apart.n_samples,
         n_groups=apart.n_groups,
-        p=float(test.p[0]),
-        p_smallest=float(test.smallest[0]),
+        p=float(test.p[0]) if enough else np.nan,
+        p_smallest=float(test.smallest[0]) if enough else np.nan,
         p_holm=np.nan,
         n_swaps=test.n,
         exact=test.exact,
         p_wilcoxon=wilcoxon(_group_means(apart_images, table_a.groups))
-        if measure.over == "images" and np.isfinite(apart.value)
+        if enough and measure.over == "images" and np.isfinite(apart.value)
         else np.nan,
         a_better=float(better),
         n_defined=(

@@ -75,6 +75,7 @@ def _listed(scores: Sequence[Score]) -> list[dict[str, object]]:
             "ci95": [json_number(end) for end in score.ci95],
             "n": score.n,
             "signature": score.signature,
+            **({"exact": score.exact} if score.exact else {}),
         }
         for score in scores
     ]

@@ -21,9 +21,11 @@ from segbench.kernels import tail_sums
 from segbench.measures import FOREGROUND, OVER_IMAGES, Measure, values
 from segbench.scoring.soft import SoftTable
 from segbench.statistics.bootstrap import (
+    FEWEST_UNITS,
     SEED,
     Method,
     Statistic,
+    exact_interval,
     interval,
     n_resamples_of,
     replicate,
@@ -40,9 +42,12 @@ class Score:
         measure: What it measures and how it is averaged.
         value: The score.
         ci95: Lower and upper end of the 95 % bootstrap interval over groups; NaN where there is
-            none (fewer than two groups).
+            none (fewer than five groups). See `exact`.
         n: Images with a defined value; for pooled scores images that have valid pixels.
         signature: From which the number can be recomputed.
+        n_groups: The groups that these images form.
+        exact: Of a share that is 0 or 1 in all images, of what the exact interval is: `of images`,
+            or `of groups with any` where a group holds several images. Empty: a bootstrap interval.
     """
 
     measure: Measure
@@ -50,6 +55,8 @@ class Score:
     ci95: tuple[float, float]
     n: int
     signature: str
+    n_groups: int = 0
+    exact: str = ""
 
 
 @dataclass(frozen=True)
@@ -154,22 +161,33 @@ def score_table(
     reduction = _Reduction.of(table, measures)
     point = reduction.points()
     low = high = np.full(len(measures), np.nan)
-    if reduction.n_units > 1:
+    if reduction.n_units >= FEWEST_UNITS:
         n = reduction.n_units
         resamples = n_resamples or n_resamples_of(n)
         drawn = replicate(reduction.apply, n, n_resamples=resamples, seed=seed)
         low, high = interval(drawn, reduction.apply, n, method=method)
-    with_pixels = int((table.counts.total[:, 0] > 0).sum())
+    has_pixels = table.counts.total[:, 0] > 0
+    with_pixels = int(has_pixels.sum()), len(np.unique(table.groups[has_pixels]))
     scores: list[Score] = []
     for i, measure in enumerate(measures):
+        of_images = measure.over in OVER_IMAGES
+        n, n_groups = (int(k[i]) for k in reduction.defined) if of_images else with_pixels
         no_interval = not np.isfinite(point[i]) or measure.over == "median"
+        ends, exact = (float(low[i]), float(high[i])), ""
+        if no_interval or n_groups < FEWEST_UNITS:
+            ends = np.nan, np.nan
+        elif measure.definition.is_share and point[i] in {0, 1}:
+            ends = exact_interval(float(point[i]), n_groups)
+            exact = "of images" if n_groups == n else "of groups with any"
         scores.append(
             Score(
                 measure=measure,
                 value=float(point[i]),
-                ci95=(np.nan, np.nan) if no_interval else (float(low[i]), float(high[i])),
-                n=int(reduction.defined[i]) if measure.over in OVER_IMAGES else with_pixels,
+                ci95=ends,
+                n=n,
                 signature=signatures[measure],
+                n_groups=n_groups,
+                exact=exact,
             )
         )
     return tuple(scores)
@@ -274,7 +292,7 @@ class _Reduction:
     class_names: tuple[str, ...]
     background: int | None
     over_images: NDArray[np.bool_]  # (measures,)
-    defined: NDArray[np.int64]  # (measures,), 0 where not over images
+    defined: NDArray[np.int64]  # (2, measures): images and their groups, 0 where not over images
     means: Floats  # (image measures,)
     medians: Mapping[Measure, float]
     tails: Mapping[Measure, _Tail]
@@ -311,6 +329,12 @@ class _Reduction:
             of_class = per_class(_with(measure, over="images", label=first))
             return of_class[:, table.class_names.index(measure.label)]
 
+        def has_value(values: Floats | None) -> tuple[int, int]:
+            if values is None:
+                return 0, 0
+            defined = ~np.isnan(values)
+            return int(defined.sum()), len(np.unique(unit[defined]))
+
         of_image = {m: per_image(m) for m in measures if m.over in OVER_IMAGES}
         is_mean = np.array([m.over == "images" for m in measures], dtype=bool)
         means = [values for m, values in of_image.items() if m.over == "images"]
@@ -328,7 +352,7 @@ class _Reduction:
             columns=np.hstack(parts),
             edges=tuple(np.cumsum([part.shape[1] for part in parts[:-1]]).tolist()),
             over_images=is_mean,
-            defined=np.array([np.sum(~np.isnan(of_image.get(m, np.nan))) for m in measures]),
+            defined=np.array([has_value(of_image.get(m)) for m in measures]).reshape(-1, 2).T,
             means=np.array([_mean(column[~np.isnan(column)]) for column in stacked.T]),
             medians={m: _median(v) for m, v in of_image.items() if m.over == "median"},
             tails={

@@ -101,6 +101,7 @@ class _ScoreRow(BaseModel):
     ci95: tuple[float | None, float | None]
     n: int
     signature: str
+    exact: str = ""
 
 
 _OfSubgroup = Annotated[tuple[_ScoreRow, ...], Field(max_length=MAX_SCORES)]
@@ -404,7 +405,12 @@ def _score(path: Path, row: _ScoreRow, names: tuple[str, ...]) -> Score:
         )
     value, *ends = (np.nan if x is None else x for x in (row.value, *row.ci95))
     return Score(
-        measure=measure, value=value, ci95=(ends[0], ends[1]), n=row.n, signature=row.signature
+        measure=measure,
+        value=value,
+        ci95=(ends[0], ends[1]),
+        n=row.n,
+        signature=row.signature,
+        exact=row.exact,
     )
 
 

@@ -31,7 +31,9 @@ MANY_DRAWS = 200_000_000
 SEED = 0
 LEVEL = 0.95
 FEW_UNITS = 20
-"""Intervals from fewer units than this are known to be too narrow; say so beside them."""
+"""Intervals from fewer units than this are known to be too narrow; `few_units` says so."""
+FEWEST_UNITS = 5
+"""From fewer units than this there is no interval, no test and no tier."""
 
 ROUNDING = 1e-12
 """Values whose difference is a smaller part of their size are equal: sums in another order."""
@@ -58,6 +60,36 @@ def n_resamples_of(n_units: int) -> int:
     that many units is itself small.
     """
     return min(N_RESAMPLES, max(FEWEST_RESAMPLES, MANY_DRAWS // max(1, n_units)))
+
+
+def few_units(n_units: int, unit: str = "group") -> str:
+    """What must be said beside results of few units; empty where there are enough."""
+    if n_units < FEWEST_UNITS:
+        return (
+            f"only {n_units} {unit}s: with fewer than {FEWEST_UNITS} there are no intervals, tests "
+            f"or tiers"
+        )
+    if n_units < FEW_UNITS:
+        return (
+            f"only {n_units} {unit}s: with fewer than {FEW_UNITS} intervals are too narrow and "
+            f"tests weak"
+        )
+    return ""
+
+
+def exact_interval(share: float, n_units: int, *, level: float = LEVEL) -> tuple[float, float]:
+    """The interval of a share that is 0 or 1 in all of some independent units.
+
+    Resamples of it are all equal, and their interval has no width; the exact one of Clopper and
+    Pearson 1934, doi 10.1093/biomet/26.4.404, goes from 0 to 1 - (tail)^(1/n), or its mirror.
+
+    Args:
+        share: 0 or 1.
+        n_units: How many units there are, 1 or more.
+        level: Of the interval.
+    """
+    reach = 1 - ((1 - level) / 2) ** (1 / n_units)
+    return (0.0, reach) if share == 0 else (1 - reach, 1.0)
 
 
 def weights(n_units: int, *, n_resamples: int = N_RESAMPLES, seed: int = SEED) -> Iterator[Floats]:

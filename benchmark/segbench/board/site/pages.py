@@ -210,7 +210,8 @@ def interval(score: Score) -> str:
     """Its interval as text, empty where it has none."""
     low, high = score.ci95
     digits = decimals(score.measure)
-    return "" if math.isnan(low) else f"[{plain(low, digits)}, {plain(high, digits)}]"
+    star = "*" if score.exact else ""
+    return "" if math.isnan(low) else f"[{plain(low, digits)}, {plain(high, digits)}]{star}"
 
 
 def plain(value: float, digits: int) -> str:
