@@ -153,11 +153,11 @@ BAD = {
     "jpeg called png": (saved(np.zeros((4, 3), np.uint8), fmt="JPEG"), ".png", "save them as PNG"),
     "nan": (npy(np.full((4, 3), np.nan)), ".npy", "not a number"),
     "logits": (npy(np.full((4, 3), 3.5)), ".npy", "sigmoid or softmax"),
-    "channels last": (npy(np.zeros((4, 3, 7))), ".npy", "transpose to CxHxW"),
+    "channels last": (npy(np.zeros((4, 3, 7))), ".npy", "np.moveaxis(probabilities, -1, 0)"),
     "pickle": (npy(np.array([[{}]]), allow_pickle=True), ".npy", "never loaded"),
     "several arrays": (npz(a=SIX, b=SIX), ".npz", "one array, or one called 'probabilities'"),
     "complex": (npy(np.zeros((4, 3), complex)), ".npy", "dtype complex128"),
-    "three dimensions": (npy(np.zeros((1, 4, 3), int)), ".npy", "HxW array"),
+    "three dimensions": (npy(np.zeros((2, 4, 3), int)), ".npy", "HxW array"),
     "truncated npy": (npy(np.zeros((4, 3), int))[:-8], ".npy", "of 96 bytes"),
     "a photograph": (
         saved(np.random.default_rng(0).integers(0, 255, (40, 30, 3), np.uint8)),

@@ -13,7 +13,7 @@ from segbench.dialects.observe import Key, Observer, Ruler, Sample
 from segbench.dialects.rules import Observed, Overlap, Surface, ToolRaisesError
 from segbench.dialects.table import Dialect, Number
 from segbench.errors import SegbenchError
-from segbench.masks.decode import MaskFileError
+from segbench.masks.decoded import MaskFileError
 from segbench.masks.labels import is_background
 from segbench.masks.submission import Submission
 from segbench.measures import ALL, FOREGROUND, Measure, Options, grid

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from segbench.errors import Problems, SegbenchError
-from segbench.masks.decode import MaskFileError
+from segbench.masks.decoded import MaskFileError
 from segbench.masks.names import name_problem, shown
 
 ARCHIVE_ENDINGS: Final = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import struct
 from typing import Final
+
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 MASK_FORMATS: Final = ("PNG", "BMP", "GIF", "TIFF")
 """What a mask may be stored in: Pillow's names. Other decoders are never started on a mask."""
@@ -72,6 +76,24 @@ def format_of(data: bytes) -> str:
     if data[4:8] == b"ftyp" and data[8:12] in {b"avif", b"avis", b"mif1", b"heic"}:
         return "AVIF"
     return ""
+
+
+def open_picture(data: bytes, content: str) -> ImageFile.ImageFile:
+    """Open a picture of a format that is known, of any size: the caller has a limit of pixels.
+
+    `PIL.Image.open` refuses 179 million pixels and warns of half as many, in all formats alike; its
+    limit is one variable for the whole process, which a library must not change for its callers.
+
+    Raises:
+        UnidentifiedImageError: It is damaged.
+    """
+    Image.preinit()
+    if content not in Image.OPEN:
+        Image.init()
+    try:
+        return Image.OPEN[content][0](io.BytesIO(data), "")
+    except (SyntaxError, IndexError, TypeError, struct.error) as error:  # what Pillow catches
+        raise UnidentifiedImageError(f"a damaged {content}") from error
 
 
 def ending_disagrees(ending: str, content: str) -> bool:

@@ -13,35 +13,27 @@ import io
 import math
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from enum import StrEnum
-from functools import lru_cache, partial
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import PurePosixPath
-from typing import IO, Literal, NamedTuple
+from typing import IO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
-from segbench.errors import SegbenchError
-from segbench.masks.content import LOSSY, MASK_FORMATS, ending_disagrees, format_of, what_else
-from segbench.masks.labels import Rgb
+from segbench.masks.array_shapes import mask_shape, probabilities_shape
+from segbench.masks.content import (
+    LOSSY,
+    MASK_FORMATS,
+    ending_disagrees,
+    format_of,
+    open_picture,
+    what_else,
+)
+from segbench.masks.decoded import IDENTITY, Decoded, Kind, MaskFileError, Size, Swatch, Value
 from segbench.masks.png import GREY_ALPHA, RGBA, open_png, samples
 from segbench.masks.tiff import LOSSLESS, Tags, read_unusual
-
-Size = tuple[int, int]
-"""Height and width in pixels."""
-
-
-class Swatch(NamedTuple):
-    """A palette's index with its colour: what the index means is decided over all files."""
-
-    number: int
-    color: Rgb
-
-
-Value = int | Rgb | Swatch
-"""What a file stores at a pixel: a number (grey level, id), an index of a palette, or a colour."""
 
 IMAGE_ENDINGS = frozenset({".png", ".bmp", ".tif", ".tiff", ".gif"})
 ARRAY_ENDINGS = frozenset({".npy", ".npz"})
@@ -61,57 +53,6 @@ _ROUNDING = 1e-6
 
 _SUM_ROUNDING = 0.01
 """By which float16 probabilities of two classes may miss the sum of 1."""
-
-IDENTITY: tuple[Value, ...] = tuple(range(256))
-"""The values of a file of 8 bits: each code is its own."""
-
-
-class Kind(StrEnum):
-    """How one file codes its labels."""
-
-    VALUES = "values"
-    COLOURS = "colours"
-    PROBABILITIES = "probabilities"
-
-
-class MaskFileError(SegbenchError):
-    """One file that cannot be read as a mask: `kind` names the fault, `hint` what to do."""
-
-    def __init__(self, kind: str, detail: str, *, hint: str = "") -> None:
-        super().__init__(f"{kind}: {detail}" + (f" ({hint})" if hint else ""))
-        self.kind = kind
-        self.detail = detail
-        self.hint = hint
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return partial(MaskFileError, hint=self.hint), (self.kind, self.detail)
-
-
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """A mask as it was stored.
-
-    Attributes:
-        codes: HxW uint8, an index into `values`.
-        values: What each code stands for. For probabilities the index of the class in the order
-            of the card's classes (after threshold or argmax).
-        kind: How the file codes its labels.
-        probabilities: HxW of the foreground, or CxHxW, as they were before they were cut; None
-            where the file holds none.
-        note: What a person should know of how the file was read.
-    """
-
-    codes: NDArray[np.uint8]
-    values: tuple[Value, ...]
-    kind: Kind
-    probabilities: NDArray[np.floating] | None = None
-    note: str = ""
-
-    @property
-    def size(self) -> Size:
-        """Height and width in pixels."""
-        height, width = self.codes.shape
-        return height, width
 
 
 def decode(
@@ -140,7 +81,8 @@ def decode(
             hint="masks must be stored without loss: save them as PNG",
         )
     if ending in ARRAY_ENDINGS:
-        return _decode_array(data, ending, expected, threshold)
+        array = array_of(data, ending, expected)
+        return from_array(array, expected=expected, threshold=threshold)
     if (png := open_png(data)) is not None:
         check_size(png.size, expected)
         if (stored := samples(png)) is not None:
@@ -166,15 +108,19 @@ def _decode_picture(data: bytes, expected: Size | None, threshold: float) -> Dec
         found, advice = what_else(data)
         raise MaskFileError("unreadable file", f"it is {found}", hint=advice)
     try:
-        with Image.open(io.BytesIO(data), formats=MASK_FORMATS) as image:
+        with open_picture(data, content) as image:
             if isinstance(image, TiffImagePlugin.TiffImageFile):
                 return _decode_tiff(image, expected, threshold)
             check_size((image.height, image.width), expected)
             return _decode_image(image, data)
     except MaskFileError:
         raise
-    except Image.DecompressionBombError as error:
-        raise MaskFileError("too many pixels", str(error)) from error
+    except Image.DecompressionBombError as error:  # of a strip or frame; see `open_picture`
+        if content == "TIFF":
+            return _decode_unusual(data, expected, threshold)
+        raise MaskFileError(
+            "too many pixels", f"{content}: {error}", hint="save large masks as PNG"
+        ) from error
     except UnidentifiedImageError as error:  # its text names an address in memory
         if content == "TIFF":
             return _decode_unusual(data, expected, threshold)
@@ -195,7 +141,8 @@ def check_size(size: Size, expected: Size | None) -> None:
     """
     if expected is None and (min(size) < 1 or size[0] * size[1] > MAX_PIXELS):
         raise MaskFileError(
-            "too many pixels" if min(size) > 0 else "wrong size", f"{size[1]}x{size[0]}"
+            "too many pixels" if min(size) > 0 else "wrong size",
+            f"{size[1]}x{size[0]}, expected 1 to {MAX_PIXELS:,} pixels",
         )
     if expected is not None and size != expected:
         raise MaskFileError(
@@ -212,6 +159,8 @@ def from_array(
     threshold: float = 0.5,
 ) -> Decoded:
     """Read a mask from an array in memory: HxW ids, HxWx3 colours, or probabilities in [0, 1].
+
+    Axes of length one are dropped.
 
     Args:
         array: Integers or booleans HxW (or uint8 HxWx3 colours), or floats HxW (foreground) or
@@ -233,15 +182,11 @@ def from_array(
             f"dtype {array.dtype}",
             hint="expected integers (class ids) or floats (probabilities)",
         )
-    if array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8:  # noqa: PLR2004
-        check_size((array.shape[0], array.shape[1]), expected)
-        return _colours(array.astype(np.uint8, copy=False))
-    if array.ndim != 2:  # noqa: PLR2004
-        raise MaskFileError(
-            "wrong shape", f"{array.shape} of {array.dtype}", hint="class ids are an HxW array"
-        )
-    check_size((array.shape[0], array.shape[1]), expected)
-    return _values(array)
+    plain, note = mask_shape(array, expected)
+    check_size((plain.shape[0], plain.shape[1]), expected)
+    if plain.ndim == 3:  # noqa: PLR2004
+        return replace(_colours(plain.astype(np.uint8, copy=False)), note=note)
+    return replace(_values(plain), note=note)
 
 
 def _decode_tiff(
@@ -429,17 +374,8 @@ def check_two_channels(probabilities: NDArray[np.floating]) -> None:
 
 
 def _probabilities(array: NDArray[np.floating], expected: Size | None, threshold: float) -> Decoded:
-    if array.ndim == 4 and array.shape[1] == 1:  # noqa: PLR2004  nnU-Net's 2D export: Cx1xHxW
-        array = array[:, 0]
-    if array.ndim not in {2, 3}:
-        raise MaskFileError(
-            "wrong shape", f"{array.shape}", hint="probabilities are HxW or CxHxW (classes first)"
-        )
+    array, note = probabilities_shape(array, expected)
     height, width = array.shape[-2:]
-    if expected is not None and (height, width) != expected and array.shape[:2] == expected:
-        raise MaskFileError(
-            "wrong shape", f"{array.shape}", hint="classes come first: transpose to CxHxW"
-        )
     check_size((height, width), expected)
     if not array.size:
         raise MaskFileError("wrong shape", f"{array.shape}", hint="the array is empty")
@@ -461,20 +397,25 @@ def _probabilities(array: NDArray[np.floating], expected: Size | None, threshold
             check_two_channels(array)
             codes = (array[1] > threshold).astype(np.uint8)
         of_classes = tuple(range(array.shape[0]))
-        return Decoded(codes, of_classes, Kind.PROBABILITIES, array.astype(np.float64, copy=False))
+        exact = array.astype(np.float64, copy=False)
+        return Decoded(codes, of_classes, Kind.PROBABILITIES, exact, note)
     single = array if array.ndim == 2 else array[0]  # noqa: PLR2004
     codes = (single > threshold).astype(np.uint8)
-    return Decoded(codes, (0, 1), Kind.PROBABILITIES, single.astype(np.float64, copy=False))
+    return Decoded(codes, (0, 1), Kind.PROBABILITIES, single.astype(np.float64, copy=False), note)
 
 
-def _decode_array(data: bytes, ending: str, expected: Size | None, threshold: float) -> Decoded:
+def array_of(data: bytes, ending: str, expected: Size | None) -> NDArray[np.generic]:
+    """The one array of a .npy or .npz file, as it was saved.
+
+    Raises:
+        MaskFileError: It is damaged, a pickle, or far larger than a mask of the expected size.
+    """
     try:
-        array = _load_npy(io.BytesIO(data), expected) if ending == ".npy" else _npz(data, expected)
+        return _load_npy(io.BytesIO(data), expected) if ending == ".npy" else _npz(data, expected)
     except MaskFileError:
         raise
     except Exception as error:  # numpy, zipfile and zlib raise many types on damaged files
         raise MaskFileError("unreadable file", str(error) or type(error).__name__) from error
-    return from_array(array, expected=expected, threshold=threshold)
 
 
 def _npz(data: bytes, expected: Size | None) -> NDArray[np.generic]:

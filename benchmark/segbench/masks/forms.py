@@ -26,11 +26,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from segbench.errors import Problems, SegbenchError
-from segbench.masks.decode import Kind, Swatch, Value
+from segbench.masks.decoded import Kind, Swatch, Value
 from segbench.masks.labels import IGNORE_ID, LabelClass, Rgb, foreground
 
 BINARY_FOREGROUND = 255
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
+VIRIDIS = ((68, 1, 84), (253, 231, 36), (253, 231, 37))
+"""The first and last colour of matplotlib's default colour map, the last cut or rounded."""
 
 
 class Form(StrEnum):
@@ -295,6 +297,11 @@ def _refusal(
 
 
 def _advice(seen: Seen, known: Mapping[Rgb, int], *, own_colours: bool) -> str:
+    if VIRIDIS[0] in seen.values and not seen.values.keys().isdisjoint(VIRIDIS[1:]):
+        return (
+            "these are the ends of viridis, in which plt.imsave(path, mask) draws: save the "
+            "numbers themselves, PIL.Image.fromarray(mask.astype('uint8')).save(path)"
+        )
     if Kind.COLOURS in seen.kinds:
         if not own_colours:
             return "without a dataset's card no colour has a meaning: save class ids, as 8-bit PNG"
@@ -302,10 +309,11 @@ def _advice(seen: Seen, known: Mapping[Rgb, int], *, own_colours: bool) -> str:
         return f"colours must be the card's: {colours}"
     if seen.numbers.keys() <= {0, BINARY_FOREGROUND}:
         return "0/255 masks are read where there is one foreground class; save class ids"
-    if len(seen.values) > 2 * len(known) + 2:
+    many = len(seen.values) > 2 * len(known) + 2
+    if many or any(number > 1 and number != BINARY_FOREGROUND for number in seen.numbers):
         return (
-            "many values: probabilities saved as grey? say --form probabilities; soft edges? save "
-            "class ids as PNG"
+            "probabilities saved as grey levels? say --form probabilities; soft edges or other "
+            "numbers? save class ids, one number a class, as 8-bit PNG"
         )
     return "save class ids, one number a class, as 8-bit PNG"
 

@@ -1,4 +1,4 @@
-"""Grey pictures read as probabilities: only where `--form probabilities` says so.
+"""Grey pictures and integers read as probabilities: only where `--form probabilities` says so.
 
 A grey level of 8 bits is k / 255, of 16 bits k / 65535: what `(255 * p).round()` saved. Without
 being told, a grey level is never taken for a probability: 1 may be a class id.
@@ -15,25 +15,62 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segbench.masks.decode import (
+    ARRAY_ENDINGS,
     IMAGE_ENDINGS,
-    Decoded,
-    MaskFileError,
-    Size,
+    array_of,
     check_size,
     decode,
     from_array,
 )
+from segbench.masks.decoded import Decoded, MaskFileError, Size
 from segbench.masks.forms import Form
-from segbench.masks.submission import Files, Submission
+from segbench.masks.submission import Arrays, Files, Submission
 
 _TOP: Mapping[str, int] = {"L": 255, "I;16": 65535, "I;16B": 65535, "I;16L": 65535}
 
 
 def read_as(submission: Submission, form: Form | None) -> Submission:
-    """The submission, with its grey pictures as probabilities where that form was asked for."""
-    if form is Form.PROBABILITIES and isinstance(submission, Files):
+    """The submission, with its grey levels as probabilities where that form was asked for."""
+    if form is not Form.PROBABILITIES:
+        return submission
+    if isinstance(submission, Files):
         return GreyMaps(submission)
-    return submission
+    return GreyArrays(submission) if isinstance(submission, Arrays) else submission
+
+
+@dataclass(frozen=True)
+class GreyArrays:
+    """Arrays of which the integers are grey probability maps; see `Submission`."""
+
+    source: Arrays
+
+    @property
+    def origin(self) -> str:
+        """Where they come from, for messages."""
+        return self.source.origin
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """The samples for which there is an array."""
+        return self.source.ids
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know about how the arrays were read."""
+        return self.source.notes
+
+    def decode(self, identifier: str, size: Size, *, any_size: bool, threshold: float) -> Decoded:
+        """Check and code one array; see `Submission.decode`."""
+        array = np.asarray(self.source.arrays[identifier])
+        return _of_array(array, None if any_size else size, threshold)
+
+    def stamp(self, identifier: str) -> str:
+        """See `Submission.stamp`."""
+        return f"grey {self.source.stamp(identifier)}"
+
+    def part(self, identifiers: Collection[str]) -> GreyArrays:
+        """See `Submission.part`."""
+        return GreyArrays(self.source.part(identifiers))
 
 
 @dataclass(frozen=True)
@@ -61,10 +98,12 @@ class GreyMaps:
         """Read and decode one file; see `Submission.decode`."""
         name = self.files.members[identifier]
         ending = "." + name.rpartition(".")[2].lower()
-        if ending not in IMAGE_ENDINGS:
-            return self.files.decode(identifier, size, any_size=any_size, threshold=threshold)
         data = self.files.read(name)
         expected = None if any_size else size
+        if ending in ARRAY_ENDINGS:
+            return _of_array(array_of(data, ending, expected), expected, threshold)
+        if ending not in IMAGE_ENDINGS:
+            return decode(data, ending, expected=expected, threshold=threshold)
         levels = _grey(data, expected)
         if levels is None:
             return decode(data, ending, expected=expected, threshold=threshold)
@@ -77,6 +116,19 @@ class GreyMaps:
     def part(self, identifiers: Collection[str]) -> GreyMaps:
         """See `Submission.part`."""
         return GreyMaps(self.files.part(identifiers))
+
+
+def _of_array(array: NDArray[np.generic], expected: Size | None, threshold: float) -> Decoded:
+    """Floats as they are, integers of 8 and 16 bits as fractions of the greatest."""
+    if array.dtype.name in {"uint8", "uint16"}:
+        array = _fractions(array, 256**array.dtype.itemsize - 1)
+    elif array.dtype.kind != "f":
+        raise MaskFileError(
+            "not probabilities",
+            f"{array.dtype}",
+            hint="expected floats, or integers of 8 or 16 bits (uint8, uint16) as grey levels",
+        )
+    return from_array(array, expected=expected, threshold=threshold)
 
 
 def _grey(data: bytes, expected: Size | None) -> NDArray[np.float64] | None:
@@ -103,10 +155,19 @@ def _grey(data: bytes, expected: Size | None) -> NDArray[np.float64] | None:
             f"pixel format {mode}",
             hint="expected grey of 8 or 16 bits, a TIFF of floats, .npy or .npz",
         )
-    if array.size and array.max() == 1:
+    return _fractions(array, top)
+
+
+def _fractions(levels: NDArray[np.generic], top: int) -> NDArray[np.float64]:
+    """Grey levels as fractions of white.
+
+    Raises:
+        MaskFileError: They are 0 and 1, which are class ids.
+    """
+    if levels.size and int(levels.max()) == 1:
         raise MaskFileError(
             "not probabilities",
             f"grey levels 0 and 1 of {top}",
             hint="class ids? then leave out --form probabilities",
         )
-    return array / top
+    return levels.astype(np.float64) / top

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from segbench.errors import Problems, SegbenchError
-from segbench.masks.decode import Kind, Value
+from segbench.masks.decoded import Kind, Value
 from segbench.masks.forms import (
     BINARY_FOREGROUND,
     BLACK,

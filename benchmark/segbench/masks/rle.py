@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench.masks.decode import MaskFileError, Size
+from segbench.masks.decoded import MaskFileError, Size
 
 _CHUNK, _MORE, _SIGN, _OFFSET = 0x1F, 0x20, 0x10, 48
 

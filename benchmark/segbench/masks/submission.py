@@ -27,18 +27,8 @@ from segbench.masks.archives import (
     open_tar,
     open_zip,
 )
-from segbench.masks.decode import (
-    MASK_ENDINGS,
-    MAX_DISTINCT,
-    Decoded,
-    Kind,
-    MaskFileError,
-    Size,
-    Value,
-    check_size,
-    decode,
-    from_array,
-)
+from segbench.masks.decode import MASK_ENDINGS, MAX_DISTINCT, check_size, decode, from_array
+from segbench.masks.decoded import Decoded, Kind, MaskFileError, Size, Value
 from segbench.masks.json_files import MAX_JSON_BYTES, parse_json
 from segbench.masks.places import Remote
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from segbench.catalog.card import MaskRule
 from segbench.errors import SegbenchError
-from segbench.masks.decode import Value
+from segbench.masks.decoded import Value
 from segbench.masks.digests import content_line
 from segbench.masks.encode import encode_mask, encode_rgb
 from segbench.masks.labels import LabelClass

@@ -11,7 +11,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from segbench.errors import SegbenchError
-from segbench.masks.decode import Kind, MaskFileError, Value, decode
+from segbench.masks.decode import decode
+from segbench.masks.decoded import Kind, MaskFileError, Value
 from segbench.masks.forms import (
     BLACK,
     WHITE,

@@ -15,7 +15,8 @@ from PIL import Image, TiffImagePlugin
 from segbench.catalog.card import IdsRule, MaskRule, OneBitRule, PaletteRule, ThresholdRule
 from segbench.errors import SegbenchError
 from segbench.masks.content import IMAGE_FORMATS, LOSSY, MASK_FORMATS, format_of, what_else
-from segbench.masks.decode import Kind, Value, decode
+from segbench.masks.decode import decode
+from segbench.masks.decoded import Kind, Value
 from segbench.masks.forms import Seen, contradiction, number_of
 from segbench.masks.labels import IGNORE_ID, LabelClass
 from segbench.masks.tiff import LOSSLESS, Tags

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segbench.errors import Problems, SegbenchError
-from segbench.masks.decode import Kind, MaskFileError, Size, Value
+from segbench.masks.decoded import Kind, MaskFileError, Size, Value
 from segbench.masks.forms import Form, Seen, number_of
 from segbench.masks.labels import BACKGROUND, IGNORE_ID, LabelClass, class_name_problem
 from segbench.masks.places import Place

@@ -17,16 +17,8 @@ from segbench.confusion import Counts, worst_counts, worst_map
 from segbench.errors import Problems, SegbenchError
 from segbench.kernels import joint_pairs, joint_pairs_of_runs
 from segbench.kernels.native import INTERFACE
-from segbench.masks.decode import (
-    IDENTITY,
-    Decoded,
-    Kind,
-    MaskFileError,
-    Size,
-    Value,
-    palette_of,
-    swatches,
-)
+from segbench.masks.decode import palette_of, swatches
+from segbench.masks.decoded import IDENTITY, Decoded, Kind, MaskFileError, Size, Value
 from segbench.masks.digests import content_line, digest
 from segbench.masks.forms import Form, Reading, Seen, decide
 from segbench.masks.grey import read_as

@@ -20,7 +20,7 @@ from segbench.board.site.scripts import script
 from segbench.board.write import masks_of
 from segbench.catalog.cards import card_folders, read_dataset
 from segbench.errors import SegbenchError
-from segbench.masks.decode import MaskFileError
+from segbench.masks.decoded import MaskFileError
 from segbench.masks.labels import IGNORE_ID, foreground
 from segbench.masks.prepared import PreparedDataset, Row, prepared_datasets
 from segbench.masks.submission import Submission, open_submission
