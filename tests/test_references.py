@@ -161,3 +161,18 @@ def test_a_background_by_another_name_keeps_its_table(tmp_path, segbench):
     )  # fmt: skip
     assert contradicted.code == 1
     assert "give it another name" in contradicted.err
+
+
+def test_an_inverted_mask_is_asked_about():
+    truth = np.zeros((20, 20), int)
+    truth[:10, :] = 1
+    guess = np.ones((20, 20), int) - truth
+    guess[:3, :] = 1  # inverted: Dice 2 x 140 / (140 + 200)
+    result = sb.evaluate([guess], references=[truth])
+    (asked,) = [note for note in result.notes if "inverted" in note]
+    assert "Dice is 0.261; inverted it would be 0.824: are object and background swapped?" in asked
+    for fine in (truth, np.roll(truth, 3, axis=0), np.zeros_like(truth)):
+        again = sb.evaluate([fine], references=[truth])
+        assert not [note for note in again.notes if "inverted" in note]
+    several = sb.evaluate([guess], references=[truth], class_names=["background", "a", "b"])
+    assert not [note for note in several.notes if "inverted" in note]

@@ -18,6 +18,7 @@ from segbench.masks.prepared import data_place, open_prepared
 from segbench.masks.submission import Arrays, Submission, open_submission
 from segbench.measures import ALL, FOREGROUND, Measure, Options, grid
 from segbench.scoring.engine import Engine, n_threads
+from segbench.scoring.inverted import inverted_note
 from segbench.scoring.references import ReferencePolicy, reference_target
 from segbench.scoring.scores import Score, Table, score_table
 from segbench.scoring.shapes import ShapeMeasures
@@ -308,6 +309,7 @@ def reduce_counts(
         tail = signature_tail(target, counted, policy, part, where)
         return score_table(part, measures, {m: f"{m}{tail}" for m in measures}, method=interval)
 
+    asked = inverted_note(table)
     subgroups: dict[str, dict[str, tuple[Score, ...]]] = {}
     for column, labels, described in _subgroup_columns(target, table, by):
         values = sorted(set(labels), key=size_order if column == SIZE else str)
@@ -326,7 +328,7 @@ def reduce_counts(
         digest=counted.digest,
         scores=scored(table, ""),
         subgroups=subgroups,
-        notes=(*target.notes, *notes, *counted.notes),
+        notes=(*target.notes, *notes, *counted.notes, *([asked] if asked else [])),
         n_resized=counted.n_resized,
         options=options,
         interval=interval,
