@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from segbench.folders import place_folder
 from segbench.masks.forms import FORM_FLAGS, Form
 from segbench.masks.prepared import data_folder, open_prepared
 from segbench.masks.submission import open_submission, read_table
+from segbench.masks.value_map import map_text
 from segbench.measures import Options
 from segbench.scoring.evaluate import Evaluation, score_target
 from segbench.scoring.tally import Policy, Progress, Tally, tally
@@ -66,6 +68,7 @@ def draft_entry(
     policy: Policy | None = None,
     suffix: str = "",
     ending: str = "",
+    ids: str = "",
     jobs: int = 1,
     progress: Progress = lambda _done, _of: None,
 ) -> Draft:
@@ -87,6 +90,7 @@ def draft_entry(
         policy: What is accepted that is refused by default; a missing prediction never is.
         suffix: What the predictions' file names carry behind the id.
         ending: Only files with this ending are predictions.
+        ids: A regular expression that finds the id in a file's path; see `Naming`.
         jobs: Threads.
         progress: Told of each sample scored, and of how many.
 
@@ -99,7 +103,7 @@ def draft_entry(
         raise SegbenchError("an entry has a prediction for every sample; --missing is no option")
     prepared = open_prepared(dataset, data=data_folder(data))
     target = prepared_target(prepared, split="test", fold=fold)
-    submission = open_submission(predictions, suffix=suffix, ending=ending, links=False)
+    submission = open_submission(predictions, suffix=suffix, ending=ending, ids=ids, links=False)
     counted = tally(target, submission, policy=policy, jobs=jobs, progress=lambda _done, _of: None)
     mask = every_mask(target, submission, counted.reading, policy=policy)
     text = coco_json(((item.id, mask(item.id)) for item in target.items), target.classes)
@@ -245,6 +249,8 @@ def _handling(counted: Tally, policy: Policy) -> tuple[str, ...]:
         options.append("--resize nearest")
     if counted.reading.form is Form.PROBABILITIES and policy.threshold != Policy.threshold:
         options.append(f"--threshold {policy.threshold:g}")
+    if policy.map:
+        options.append(f"--map {shlex.quote(map_text(policy.map))}")
     if policy.form is not None:
         flag = next(flag for flag, form in FORM_FLAGS.items() if form is policy.form)
         options.append(f"--form {flag}")

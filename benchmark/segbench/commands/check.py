@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from segbench.commands.input_options import Ending, Form, Ids, Map, Suffix
 from segbench.commands.options import Data, Fold, Jobs, Split, n_jobs
 
 
@@ -19,12 +20,11 @@ def check(
     split: Split = "test",
     fold: Fold = None,
     data: Data = None,
-    suffix: Annotated[
-        str, typer.Option("--suffix", help="What file names carry behind the id, as _pred.")
-    ] = "",
-    ending: Annotated[
-        str, typer.Option("--ending", help="Read only files with this ending, as .png.")
-    ] = "",
+    suffix: Suffix = "",
+    ending: Ending = "",
+    ids: Ids = "",
+    form: Form = None,
+    values: Map = "",
     jobs: Jobs = None,
 ) -> None:
     """Validate a prepared dataset or a predictions folder and print everything wrong."""
@@ -43,12 +43,14 @@ def check(
                 raise SegbenchError(f"{folder}: {len(checked.problems)} problems\n{found}")
             say(f"{folder}: {checked.n_samples} samples, nothing wrong")
             return
+        from segbench.masks.forms import FORM_FLAGS  # noqa: PLC0415
         from segbench.masks.prepared import data_folder, open_prepared  # noqa: PLC0415
         from segbench.masks.submission import open_submission  # noqa: PLC0415
+        from segbench.masks.value_map import parse_map  # noqa: PLC0415
         from segbench.scoring.tally import Policy, tally  # noqa: PLC0415
         from segbench.scoring.target import find_prepared, prepared_target  # noqa: PLC0415
 
-        submission = open_submission(folder, suffix=suffix, ending=ending)
+        submission = open_submission(folder, suffix=suffix, ending=ending, ids=ids)
         prepared = (
             open_prepared(dataset, data=data)
             if dataset
@@ -59,7 +61,7 @@ def check(
             counted = tally(
                 target,
                 submission,
-                policy=Policy(),
+                policy=Policy(form=FORM_FLAGS[form] if form else None, map=parse_map(values)),
                 jobs=n_jobs(jobs),
                 progress=lambda done, of: update("checking", done, of),
             )

@@ -12,8 +12,12 @@ from segbench.commands.input_options import (
     Classes,
     Ending,
     FoundDataset,
+    Ids,
     References255,
     ReferencesEnding,
+    ReferencesForm,
+    ReferencesIds,
+    ReferencesMap,
     ReferencesSuffix,
     Suffix,
     class_names,
@@ -51,10 +55,14 @@ def dialects(
     classes: Classes = "",
     references_suffix: ReferencesSuffix = "",
     references_ending: ReferencesEnding = "",
+    references_ids: ReferencesIds = "",
+    references_form: ReferencesForm = None,
+    references_map: ReferencesMap = "",
     references_255: References255 = None,
     background: Background = None,
     suffix: Suffix = "",
     ending: Ending = "",
+    ids: Ids = "",
     spacing_mm: Annotated[
         str, typer.Option("--spacing-mm", help="Distance of rows and of columns, as 0.5,0.25.")
     ] = "",
@@ -75,6 +83,9 @@ def dialects(
         str(references) if references else None,
         suffix=references_suffix,
         ending=references_ending,
+        ids=references_ids,
+        form=references_form,
+        values=references_map,
         means_255=references_255,
         background=background,
     )
@@ -87,7 +98,7 @@ def dialects(
         return
     speak(
         chosen,
-        open_submission(predictions, suffix=suffix, ending=ending),
+        open_submission(predictions, suffix=suffix, ending=ending, ids=ids),
         dataset=dataset,
         split=split,
         fold=fold,

@@ -15,11 +15,16 @@ from segbench.commands.input_options import (
     ExtraFlag,
     Form,
     FoundDataset,
+    Ids,
+    Map,
     Missing,
     MissingFlag,
     References,
     References255,
     ReferencesEnding,
+    ReferencesForm,
+    ReferencesIds,
+    ReferencesMap,
     ReferencesSuffix,
     Resize,
     ResizeFlag,
@@ -136,6 +141,9 @@ def evaluate(
     classes: Classes = "",
     references_suffix: ReferencesSuffix = "",
     references_ending: ReferencesEnding = "",
+    references_ids: ReferencesIds = "",
+    references_form: ReferencesForm = None,
+    references_map: ReferencesMap = "",
     references_255: References255 = None,
     background: Background = None,
     by: Annotated[
@@ -147,7 +155,9 @@ def evaluate(
     ] = None,
     suffix: Suffix = "",
     ending: Ending = "",
+    ids: Ids = "",
     form: Form = None,
+    values: Map = "",
     missing: Missing = MissingFlag.ERROR,
     extra: Extra = ExtraFlag.ERROR,
     resize: Resize = ResizeFlag.ERROR,
@@ -205,6 +215,7 @@ def evaluate(
     from segbench.masks.places import is_url, place_of  # noqa: PLC0415
     from segbench.masks.prepared import data_place  # noqa: PLC0415
     from segbench.masks.submission import open_submission  # noqa: PLC0415
+    from segbench.masks.value_map import parse_map  # noqa: PLC0415
     from segbench.measures import Options  # noqa: PLC0415
     from segbench.scoring.evaluate import evaluate  # noqa: PLC0415
     from segbench.scoring.files import REPORT, scores_json  # noqa: PLC0415
@@ -218,6 +229,9 @@ def evaluate(
         references,
         suffix=references_suffix,
         ending=references_ending,
+        ids=references_ids,
+        form=references_form,
+        values=references_map,
         means_255=references_255,
         background=background,
     )
@@ -225,6 +239,7 @@ def evaluate(
     cut, chosen = cut_of(threshold)
     policy = Policy(
         form=FORM_FLAGS[form] if form else None,
+        map=parse_map(values),
         missing=missing.value,
         extra=extra.value,
         resize=resize.value,
@@ -251,7 +266,7 @@ def evaluate(
         clip=clip,
     )
     where, bare = data_place(data), None if references is None else place_of(references)
-    submission = open_submission(place_of(predictions), suffix=suffix, ending=ending)
+    submission = open_submission(place_of(predictions), suffix=suffix, ending=ending, ids=ids)
     if dialect is not None:
         ours = out is not None or bool(by or dask) or chosen is not None
         _refuse_beside_dialect(options, ours=ours, interval=interval)

@@ -20,6 +20,14 @@ class FormFlag(StrEnum):
     PROBABILITIES = "probabilities"
 
 
+class ReferencesFormFlag(StrEnum):
+    """What `--references-form` may say."""
+
+    IDS = "ids"
+    BINARY = "binary"
+    COLOURS = "colours"
+
+
 class MissingFlag(StrEnum):
     """What `--missing` may say."""
 
@@ -63,6 +71,14 @@ ReferencesSuffix = Annotated[
 ReferencesEnding = Annotated[
     str, typer.Option("--references-ending", help="As --ending, of the references.")
 ]
+ReferencesIds = Annotated[str, typer.Option("--references-ids", help="As --ids, of references.")]
+ReferencesForm = Annotated[
+    ReferencesFormFlag | None,
+    typer.Option("--references-form", help="As --form, of the references."),
+]
+ReferencesMap = Annotated[
+    str, typer.Option("--references-map", help="As --map, of the references: 7=0,254=ignore.")
+]
 References255 = Annotated[
     Means255Flag | None,
     typer.Option("--references-255", help="Whether 255 is the object or ignored, if in doubt."),
@@ -79,6 +95,14 @@ Suffix = Annotated[
 ]
 Ending = Annotated[
     str, typer.Option("--ending", help="Read only files with this ending, as .png or .npz.")
+]
+Ids = Annotated[
+    str,
+    typer.Option("--ids", help="A regular expression that finds the id in a file's path."),
+]
+Map = Annotated[
+    str,
+    typer.Option("--map", help="Class ids of values, where they are others: 7=0,#ff0000=1."),
 ]
 Form = Annotated[
     FormFlag | None, typer.Option("--form", help="How values are read, where that is in doubt.")
@@ -104,6 +128,9 @@ def reference_policy(
     *,
     suffix: str,
     ending: str,
+    ids: str,
+    form: ReferencesFormFlag | None,
+    values: str,
     means_255: Means255Flag | None,
     background: bool | None,
 ) -> ReferencePolicy:
@@ -112,16 +139,19 @@ def reference_policy(
     Raises:
         typer.BadParameter: There are none.
     """
+    from segbench.masks.forms import FORM_FLAGS  # noqa: PLC0415
+    from segbench.masks.value_map import parse_map  # noqa: PLC0415
     from segbench.scoring.references import ReferencePolicy  # noqa: PLC0415
 
     policy = ReferencePolicy(
         suffix=suffix,
         ending=ending,
+        ids=ids,
+        form=FORM_FLAGS[form] if form else None,
+        map=parse_map(values, option="--references-map"),
         means_255=means_255.value if means_255 else None,
         background=background,
     )
     if references is None and policy != ReferencePolicy():
-        raise typer.BadParameter(
-            "--references-suffix, -ending, -255 and --background need --references"
-        )
+        raise typer.BadParameter("--references-... and --background need --references")
     return policy

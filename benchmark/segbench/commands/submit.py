@@ -12,6 +12,8 @@ from segbench.commands.input_options import (
     Extra,
     ExtraFlag,
     Form,
+    Ids,
+    Map,
     Resize,
     ResizeFlag,
     Suffix,
@@ -61,7 +63,9 @@ def submit(
     ] = None,
     suffix: Suffix = "",
     ending: Ending = "",
+    ids: Ids = "",
     form: Form = None,
+    values: Map = "",
     extra: Extra = ExtraFlag.ERROR,
     resize: Resize = ResizeFlag.ERROR,
     threshold: Annotated[
@@ -87,6 +91,7 @@ def submit(
     from segbench.commands.console import note, progress_bar, say, say_json  # noqa: PLC0415
     from segbench.commands.submit_text import draft_json, show_draft, show_next  # noqa: PLC0415
     from segbench.masks.forms import FORM_FLAGS  # noqa: PLC0415
+    from segbench.masks.value_map import parse_map  # noqa: PLC0415
     from segbench.scoring.tally import Policy  # noqa: PLC0415
 
     del template
@@ -110,12 +115,14 @@ def submit(
             by=by,
             policy=Policy(
                 form=FORM_FLAGS[form] if form else None,
+                map=parse_map(values),
                 extra=extra.value,
                 resize=resize.value,
                 threshold=threshold,
             ),
             suffix=suffix,
             ending=ending,
+            ids=ids,
             jobs=n_jobs(jobs),
             progress=lambda done, of: update("scoring", done, of),
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segbench.commands.input_options import Ending, FoundDataset, Suffix
+from segbench.commands.input_options import Ending, FoundDataset, Ids, Suffix
 from segbench.commands.options import Data, Fold, Jobs, Json, n_jobs
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def threshold(
     ] = None,
     suffix: Suffix = "",
     ending: Ending = "",
+    ids: Ids = "",
     jobs: Jobs = None,
     json: Json = False,
 ) -> None:
@@ -74,7 +75,7 @@ def threshold(
 
     if out is not None:
         refuse_foreign_threshold(out)
-    submission = open_submission(predictions, suffix=suffix, ending=ending)
+    submission = open_submission(predictions, suffix=suffix, ending=ending, ids=ids)
     where = data_folder(data)
     prepared = open_prepared(dataset, data=where) if dataset else find_prepared(submission, where)
     target = prepared_target(prepared, split=split, fold=fold)

@@ -25,12 +25,17 @@ from segbench.masks.decode import (
 from segbench.masks.decoded import Decoded, MaskFileError, Size
 from segbench.masks.forms import Form
 from segbench.masks.submission import Arrays, Files, Submission
+from segbench.masks.value_map import Mapped, ValueMap
 
 _TOP: Mapping[str, int] = {"L": 255, "I;16": 65535, "I;16B": 65535, "I;16L": 65535}
 
 
-def read_as(submission: Submission, form: Form | None) -> Submission:
-    """The submission, with its grey levels as probabilities where that form was asked for."""
+def read_as(
+    submission: Submission, form: Form | None, values: ValueMap | None = None
+) -> Submission:
+    """The submission, with what was asked for: grey levels as probabilities, or values mapped."""
+    if values:
+        submission = Mapped(submission, values)
     if form is not Form.PROBABILITIES:
         return submission
     if isinstance(submission, Files):

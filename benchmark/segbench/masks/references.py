@@ -32,11 +32,14 @@ from segbench.masks.forms import (
     shown,
     some,
 )
-from segbench.masks.labels import IGNORE_ID
+from segbench.masks.labels import IGNORE_ID, Rgb
 
 Means255 = Literal["object", "ignore"]
 
 OPTION_255 = "--references-255"
+OPTION_FORM = "--references-form"
+
+_BLACK_AND_WHITE: Mapping[Rgb, int] = {BLACK: 0, WHITE: 1}
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,11 @@ class ReferenceReading:
 
 
 def decide_references(
-    seen: Seen, *, several_objects: bool = False, means_255: Means255 | None = None
+    seen: Seen,
+    *,
+    several_objects: bool = False,
+    means_255: Means255 | None = None,
+    asked: Form | None = None,
 ) -> ReferenceReading:
     """Find the one form of references.
 
@@ -68,6 +75,7 @@ def decide_references(
         seen: The values of all files.
         several_objects: More than one object is known to be there: classes were named.
         means_255: What 255 stands for, where a person said it.
+        asked: Read them in this form (`--references-form`) instead of finding it.
 
     Raises:
         SegbenchError: The values fit no form, or several with different meanings.
@@ -75,11 +83,30 @@ def decide_references(
     _refuse_other_kinds(seen)
     numbers = seen.numbers
     one_object = numbers.keys() <= {0, 1, BINARY_FOREGROUND} and not several_objects
-    if by_color := _by_palette(seen, one_object=one_object, several_objects=several_objects):
+    if asked is Form.COLOURS:
+        return _by_black_and_white(seen)
+    if asked is None and (
+        by_color := _by_palette(seen, one_object=one_object, several_objects=several_objects)
+    ):
         return by_color
     _refuse_unknown(seen)
+    if asked is Form.BINARY:
+        return _as_binary(seen, one_object=one_object)
     if BINARY_FOREGROUND not in numbers:
         return ReferenceReading(Form.CLASS_IDS, _by_number(seen, {}))
+    return _with_255(
+        seen,
+        one_object=one_object,
+        several_objects=several_objects,
+        means_255=means_255 if asked is None else "ignore",
+    )
+
+
+def _with_255(
+    seen: Seen, *, one_object: bool, several_objects: bool, means_255: Means255 | None
+) -> ReferenceReading:
+    """The reading of numbers among which is 255: the object, or ignored."""
+    numbers = seen.numbers
     if numbers.keys() <= {0, BINARY_FOREGROUND} and (several_objects or means_255 == "ignore"):
         raise SegbenchError(
             f"the references hold only {_listed(numbers)}: with 255 as ignore no object would be "
@@ -111,9 +138,29 @@ def decide_references(
     return ReferenceReading(Form.CLASS_IDS, _by_number(seen, {}))
 
 
+def _as_binary(seen: Seen, *, one_object: bool) -> ReferenceReading:
+    if not one_object:
+        raise SegbenchError(
+            f"{OPTION_FORM} binary: the references hold {_listed(seen.numbers)}; expected 0 and 1 "
+            f"or 255, and one object"
+        )
+    by_number = _by_number(seen, {BINARY_FOREGROUND: 1})
+    return ReferenceReading(Form.BINARY, by_number, "all but 0 is the object")
+
+
+def _by_black_and_white(seen: Seen) -> ReferenceReading:
+    if not colours_tell_apart(seen, _BLACK_AND_WHITE):
+        raise SegbenchError(
+            f"{OPTION_FORM} colours: without a card only black and white have a meaning; say what "
+            f"others stand for with --references-map '#rrggbb=1'"
+        )
+    by_color: dict[Value, int] = {v: _BLACK_AND_WHITE[color_of(v)] for v in seen.values}
+    return ReferenceReading(Form.PALETTE_COLOURS, by_color, "read by colour")
+
+
 def _by_palette(seen: Seen, *, one_object: bool, several_objects: bool) -> ReferenceReading | None:
     """The reading by black and white where palettes' numbers mean nothing; None where they do."""
-    known = {BLACK: 0, WHITE: 1}
+    known = _BLACK_AND_WHITE
     by_number = {0: 0, 1: 1, BINARY_FOREGROUND: 1} if one_object else {}
     why = contradiction(seen, by_number, known if one_object else {})
     only_palettes = seen.swatches.keys() == seen.values.keys()
@@ -124,8 +171,8 @@ def _by_palette(seen: Seen, *, one_object: bool, several_objects: bool) -> Refer
         return None
     if not colours_tell_apart(seen, known):
         raise SegbenchError(
-            f"{why}, so that it is not known what the numbers mean; save the references as "
-            f"grey PNG, where the number is the class id"
+            f"{why}, so that it is not known what the numbers mean; say {OPTION_FORM} ids (the "
+            f"stored number is the class), or save grey PNG, where nothing is in doubt"
         )
     by_color: dict[Value, int] = {value: known[color_of(value)] for value in seen.values}
     return ReferenceReading(Form.PALETTE_COLOURS, by_color, f"read by colour: {why}")
@@ -144,7 +191,12 @@ def _refuse_other_kinds(seen: Seen) -> None:
                 problems.add(
                     f"{kind} where class ids are expected",
                     identifier,
-                    hint="save references as grey PNG, one number a class",
+                    hint="save references as grey PNG, one number a class"
+                    + (
+                        "; or say what each colour stands for with --references-map '#rrggbb=1'"
+                        if kind is Kind.COLOURS
+                        else ""
+                    ),
                 )
     problems.raise_if_any("the references cannot be read")
 
@@ -158,7 +210,8 @@ def _refuse_unknown(seen: Seen) -> None:
                 "value that is no class id",
                 f"{shown(value)} in {some(where)}",
                 hint="class ids go from 0 to 254, and 255 is ignored"
-                + ("; save ignored pixels as 255" if number < 0 else ""),
+                + ("; save ignored pixels as 255" if number < 0 else "")
+                + f", or say --references-map {number}=ignore",
             )
     problems.raise_if_any("the references cannot be read")
 

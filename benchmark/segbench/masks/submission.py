@@ -27,15 +27,27 @@ from segbench.masks.archives import (
     open_tar,
     open_zip,
 )
-from segbench.masks.decode import MASK_ENDINGS, MAX_DISTINCT, check_size, decode, from_array
+from segbench.masks.decode import (
+    ARRAY_ENDINGS,
+    IMAGE_ENDINGS,
+    MASK_ENDINGS,
+    MAX_DISTINCT,
+    check_size,
+    decode,
+    from_array,
+)
 from segbench.masks.decoded import Decoded, Kind, MaskFileError, Size, Value
 from segbench.masks.json_files import MAX_JSON_BYTES, parse_json
+from segbench.masks.naming import Naming, members_of
 from segbench.masks.places import Remote
 
 NOT_PREDICTIONS = frozenset(
     {".json", ".pkl", ".txt", ".md", ".log", ".yaml", ".yml", ".toml", ".csv", ".html", ".parquet"}
 )
 """Endings that lie beside predictions (nnU-Net's settings and softmax pickles, notes, logs)."""
+
+READ_ENDINGS = IMAGE_ENDINGS | ARRAY_ENDINGS
+"""What a mask may be stored in; the others of `MASK_ENDINGS` are refused one by one: lossy."""
 
 MAX_REGIONS = 1000
 """Of one sample in a table of run lengths: a few for each class."""
@@ -246,7 +258,13 @@ class _InArchive:
 
 
 def open_submission(
-    path: Path | Remote, *, suffix: str = "", ending: str = "", links: bool = True
+    path: Path | Remote,
+    *,
+    suffix: str = "",
+    ending: str = "",
+    ids: str = "",
+    of: str = "",
+    links: bool = True,
 ) -> Submission:
     """Find the predictions in a folder, a .zip or .tar, or an RLE table (.json, .csv).
 
@@ -254,19 +272,22 @@ def open_submission(
         path: The folder or file; for a URL see `segbench.masks.places.place_of`.
         suffix: What file names carry behind the sample's id (`_pred` in `IMD003_pred.png`).
         ending: Use only files with this ending (`.png`), where a sample has several.
+        ids: A regular expression that finds the id in a file's path; see `Naming`.
+        of: Before the names of options in messages: `"references-"` for references.
         links: Follow symbolic links in a folder; a stranger's may lead to the references.
 
     Raises:
         SegbenchError: There is nothing to read there, or a sample has several files, or a file is
             refused.
     """
+    naming = Naming(suffix=suffix, ending=ending, ids=ids, of=of)
     if isinstance(path, Remote):
-        return _from_url(path, suffix, ending)
+        return _from_url(path, naming)
     if path.is_dir():
         if not links:
             refuse_links(path)
         read = _InFolder(os.path.abspath(path))  # noqa: PTH100  a string, as below
-        return _files(str(path), _names_in(path), read, suffix, ending)
+        return _files(str(path), _names_in(path), read, naming)
     if not path.exists():
         raise SegbenchError(
             f"{path}: no such folder or file; expected predictions (a folder, .zip or .tar with "
@@ -277,9 +298,9 @@ def open_submission(
         limit_bytes(str(path), path.stat().st_size, MAX_JSON_BYTES)
         return read_table(path.read_bytes(), path.name, origin=str(path))
     if zipfile.is_zipfile(path):
-        return _from_archive(path, "zip", open_zip(path), suffix, ending)
+        return _from_archive(path, "zip", open_zip(path), naming)
     if name.endswith(ARCHIVE_ENDINGS):
-        return _from_archive(path, "tar", open_tar(path), suffix, ending)
+        return _from_archive(path, "tar", open_tar(path), naming)
     raise SegbenchError(
         f"{path}: not predictions; expected a folder, {', '.join(ARCHIVE_ENDINGS)}, or an RLE "
         f"table (.json, .csv)"
@@ -303,7 +324,7 @@ def refuse_links(folder: Path) -> None:
     problems.raise_if_any(f"{folder}: refused, and nothing was read:")
 
 
-def _from_url(place: Remote, suffix: str, ending: str) -> Submission:
+def _from_url(place: Remote, naming: Naming) -> Submission:
     name = place.name.lower()
     try:
         if name.endswith((".json", ".csv")):
@@ -317,7 +338,7 @@ def _from_url(place: Remote, suffix: str, ending: str) -> Submission:
         raise _nothing_at(place) from error
     if not versions:
         raise _nothing_at(place)
-    files = _files(str(place), list(versions), _AtPlace(within), suffix, ending)
+    files = _files(str(place), list(versions), _AtPlace(within), naming)
     return replace(files, versions=versions) if isinstance(files, Files) else files
 
 
@@ -328,10 +349,10 @@ def _nothing_at(place: Remote) -> SegbenchError:
     )
 
 
-def _from_archive(path: Path, kind: str, archive: Archive, suffix: str, ending: str) -> Submission:
+def _from_archive(path: Path, kind: str, archive: Archive, naming: Naming) -> Submission:
     read = _InArchive(archive, Remote(f"{kind}://::{path.absolute()}"))
     try:
-        submission = _files(str(path), archive.names, read, suffix, ending)
+        submission = _files(str(path), archive.names, read, naming)
     except SegbenchError:
         archive.close()
         raise
@@ -353,14 +374,13 @@ def _files(
     origin: str,
     names: Sequence[str],
     read: Callable[[str], bytes],
-    suffix: str,
-    ending: str,
+    naming: Naming,
 ) -> Submission:
     limit_members(origin, len(names))
     names = sorted(n for n in names if not _is_junk(n))
     masks = [n for n in names if _ending(n) in MASK_ENDINGS]
-    if ending:
-        wanted = "." + ending.lower().lstrip(".")
+    if naming.ending:
+        wanted = "." + naming.ending.lower().lstrip(".")
         masks = [n for n in masks if _ending(n) == wanted]
     tables = [n for n in names if n.lower().endswith((".json", ".csv"))]
     if not masks and len(tables) == 1:
@@ -371,12 +391,12 @@ def _files(
         seen = ", ".join(names[:3]) or "nothing"
         raise SegbenchError(
             f"{origin}: no predictions; found {seen}; expected one mask per sample, named "
-            f"<id>{suffix}.png (or {', '.join(sorted(MASK_ENDINGS))})"
+            f"<id>{naming.suffix}.png (or {', '.join(sorted(READ_ENDINGS))})"
         )
-    members = _by_id(origin, _same_folder(origin, masks), suffix)
-    ignored = sorted(set(names) - set(members.values()))
-    notes = _about_ignored(origin, ignored, ending)
-    return Files(origin, members, notes, read)
+    members = members_of(origin, masks, naming)
+    ignored = sorted(set(names) - set(members.of_id.values()) - members.left_out)
+    notes = (*members.notes, *_about_ignored(origin, ignored, naming))
+    return Files(origin, members.of_id, notes, read)
 
 
 def _ending(name: str) -> str:
@@ -389,53 +409,19 @@ def _is_junk(name: str) -> bool:
     return any(p in _JUNK or p.startswith("._") for p in parts) or parts[-1].startswith(".")
 
 
-def _same_folder(origin: str, masks: Sequence[str]) -> Sequence[str]:
-    """All masks lie in one folder: the top, or one wrapping folder (at any depth)."""
-    folders = sorted({posixpath.dirname(n) or "." for n in masks})
-    if len(folders) > 1:
-        shown = ", ".join(folders[:3])
-        raise SegbenchError(
-            f"{origin}: masks in {len(folders)} folders ({shown}{', ...' * (len(folders) > 3)}); "  # noqa: PLR2004
-            f"expected one folder with one mask per sample: name that folder"
-        )
-    return masks
-
-
-def _by_id(origin: str, masks: Sequence[str], suffix: str) -> dict[str, str]:
-    members: dict[str, str] = {}
-    problems = Problems()
-    for name in masks:
-        base = posixpath.basename(name)
-        stem = posixpath.splitext(base)[0]
-        if not stem.endswith(suffix):
-            problems.add(
-                f"name without the suffix {suffix!r}", base, hint="expected <id><suffix>.png"
-            )
-            continue
-        identifier = stem.removesuffix(suffix)
-        if identifier in members:
-            first = posixpath.basename(members[identifier])
-            problems.add(
-                "duplicate id",
-                f"{identifier} in {first} and {base}",
-                hint="keep one, or say which is meant with --ending .png",
-            )
-        members[identifier] = name
-    problems.raise_if_any(f"{origin}: the predictions were not read")
-    return members
-
-
-def _about_ignored(origin: str, ignored: Sequence[str], ending: str) -> tuple[str, ...]:
+def _about_ignored(origin: str, ignored: Sequence[str], naming: Naming) -> tuple[str, ...]:
     """Say which files were left out; refuse those that might be predictions after all."""
     odd = [
         n
         for n in ignored
-        if _ending(n) not in NOT_PREDICTIONS and not (ending and _ending(n) in MASK_ENDINGS)
+        if _ending(n) not in NOT_PREDICTIONS
+        and not (naming.ending and _ending(n) in MASK_ENDINGS)
+        and not naming.ids
     ]
     if odd:
         raise SegbenchError(
             f"{origin}: {len(odd)} files are not masks that can be read: {', '.join(odd[:5])}; "
-            f"expected {', '.join(sorted(MASK_ENDINGS))}"
+            f"expected {', '.join(sorted(READ_ENDINGS))}"
         )
     if not ignored:
         return ()

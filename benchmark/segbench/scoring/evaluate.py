@@ -168,6 +168,7 @@ def evaluate(
     options: Options | None = None,
     suffix: str = "",
     ending: str = "",
+    ids: str = "",
     interval: Method = "percentile",
     jobs: int | None = None,
     engine: Engine | None = None,
@@ -196,6 +197,8 @@ def evaluate(
         options: Of the measures: empty rules, boundaries, spacing, tolerance, percentile.
         suffix: What the predictions' file names carry behind the id.
         ending: Only files with this ending are predictions.
+        ids: A regular expression that finds the id in the path of a prediction's file: its group
+            `id`, else its first group, else all of what it matches.
         interval: `"percentile"` or `"bca"`, of the bootstrap over groups.
         jobs: Threads; None for one a core, and more where files are read from a URL.
         engine: What counts instead of threads: `segbench.scoring.cluster.Dask`, or either with a
@@ -215,9 +218,9 @@ def evaluate(
         target = reference_target(
             named, class_names=class_names, policy=reference_policy, jobs=jobs
         )
-        submission = _submission(predictions, suffix, ending)
+        submission = _submission(predictions, suffix, ending, ids)
     else:
-        submission = _submission(predictions, suffix, ending)
+        submission = _submission(predictions, suffix, ending, ids)
         where = data_place(data)
         jobs = n_threads(jobs, remote=is_url(where) or is_url(predictions))
         found = open_prepared(dataset, data=where) if dataset else find_prepared(submission, where)
@@ -401,9 +404,9 @@ def size_order(value: str) -> int:
     return ["empty", "small", "medium", "large"].index(value)
 
 
-def _submission(predictions: Masks | Submission, suffix: str, ending: str) -> Submission:
+def _submission(predictions: Masks | Submission, suffix: str, ending: str, ids: str) -> Submission:
     if isinstance(predictions, str | Place):
-        return open_submission(place_of(predictions), suffix=suffix, ending=ending)
+        return open_submission(place_of(predictions), suffix=suffix, ending=ending, ids=ids)
     if isinstance(predictions, Mapping | Sequence):
         return Arrays(_by_id(predictions))
     return predictions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from segbench.errors import Problems, SegbenchError
 from segbench.masks.decoded import Kind, MaskFileError, Size, Value
 from segbench.masks.forms import Form, Seen, number_of
-from segbench.masks.labels import BACKGROUND, IGNORE_ID, LabelClass, class_name_problem
+from segbench.masks.labels import BACKGROUND, IGNORE_ID, LabelClass, Rgb, class_name_problem
 from segbench.masks.places import Place
 from segbench.masks.references import Means255, decide_references
 from segbench.masks.submission import Arrays, Files, Submission, open_submission
+from segbench.masks.value_map import Mapped, ValueMap
 from segbench.scoring.target import BareItem, Target
 
 BINARY_NAMES = (BACKGROUND, "object")
@@ -30,6 +31,9 @@ class ReferencePolicy:
     Attributes:
         suffix: What their file names carry behind the id.
         ending: Only files with this ending are references.
+        ids: A regular expression that finds the id in a file's path; see `Naming`.
+        map: The class ids of values before they are read; 255 is ignored.
+        form: Class ids or binary, where values could be both.
         means_255: Whether 255 is the object or ignored, where both are possible.
         background: Whether class 0 is the background, which is no object; None: where it is called
             so, where the classes have no names, and where there are two.
@@ -37,6 +41,9 @@ class ReferencePolicy:
 
     suffix: str = ""
     ending: str = ""
+    ids: str = ""
+    map: ValueMap = field(default_factory=dict[int | Rgb, int])
+    form: Form | None = None
     means_255: Means255 | None = None
     background: bool | None = None
 
@@ -65,21 +72,33 @@ def reference_target(
     policy = policy or ReferencePolicy()
     _check_names(class_names, policy)
     if isinstance(references, Place):
-        source: Submission = open_submission(references, suffix=policy.suffix, ending=policy.ending)
+        source: Submission = open_submission(
+            references,
+            suffix=policy.suffix,
+            ending=policy.ending,
+            ids=policy.ids,
+            of="references-",
+        )
         resolved = references.resolve() if isinstance(references, Path) else references
         name = resolved.name.partition(".")[0]
         if not isinstance(source, Files):
             raise SegbenchError(f"{references}: expected reference masks, one file a sample")
     else:
         source, name = Arrays(references, origin="references in memory"), "arrays"
+    if policy.map:
+        source = Mapped(source, policy.map)
     seen, sizes, at_255 = _look_at(source, jobs)
     try:
         reading = decide_references(
-            seen, several_objects=len(class_names) > len(BINARY_NAMES), means_255=policy.means_255
+            seen,
+            several_objects=len(class_names) > len(BINARY_NAMES),
+            means_255=policy.means_255 or ("ignore" if IGNORE_ID in policy.map.values() else None),
+            asked=policy.form,
         )
     except SegbenchError as error:
         raise SegbenchError(f"{source.origin}: {error}") from error
     classes, notes = _classes(reading.ids, class_names, background=policy.background)
+    notes = (*notes, *(f"references: {note}" for note in source.notes))
     if reading.note:
         notes = (*notes, f"references: {reading.note}")
     if at_255 and reading.form is Form.CLASS_IDS:
@@ -103,7 +122,10 @@ def _look_at(source: Submission, jobs: int) -> tuple[Seen, dict[str, Size], int]
     def look(identifier: str) -> tuple[Size, Kind, dict[Value, int], int]:
         decoded = source.decode(identifier, (0, 0), any_size=True, threshold=0.5)
         pixels = np.bincount(decoded.codes.ravel()).tolist()
-        there = {v: n for v, n in zip(decoded.values, pixels, strict=False) if n}
+        there: dict[Value, int] = {}  # two codes may stand for one value
+        for value, n in zip(decoded.values, pixels, strict=False):
+            if n:
+                there[value] = there.get(value, 0) + n
         return decoded.size, decoded.kind, there, len(decoded.values)
 
     seen = Seen()

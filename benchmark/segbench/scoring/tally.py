@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from typing import Any, Literal, TypeVar, cast
 
@@ -22,10 +22,12 @@ from segbench.masks.decoded import IDENTITY, Decoded, Kind, MaskFileError, Size,
 from segbench.masks.digests import content_line, digest
 from segbench.masks.forms import Form, Reading, Seen, decide
 from segbench.masks.grey import read_as
-from segbench.masks.labels import IGNORE_ID
+from segbench.masks.labels import IGNORE_ID, Rgb
 from segbench.masks.runs import Runs, as_mask
 from segbench.masks.submission import Submission
+from segbench.masks.value_map import ValueMap, map_text
 from segbench.scoring.engine import Engine, Threads
+from segbench.scoring.ids_check import check_ids
 from segbench.scoring.journal import packed, unpacked
 from segbench.scoring.shapes import ShapeMeasures
 from segbench.scoring.soft import SoftImage, SoftMeasures, SoftTable
@@ -41,9 +43,13 @@ _AT_ONCE = 4096
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """What is accepted that is refused by default, and how soft predictions are cut."""
+    """What is accepted that is refused by default, and how soft predictions are cut.
+
+    `map` gives the class ids of values before they are read, as `{254: 0, (255, 0, 0): 1}`.
+    """
 
     form: Form | None = None
+    map: ValueMap = field(default_factory=dict[int | Rgb, int])
     missing: Literal["error", "worst"] = "error"
     extra: Literal["error", "ignore"] = "error"
     resize: Literal["error", "nearest"] = "error"
@@ -138,9 +144,9 @@ def tally(
         SegbenchError: Predictions are missing, extra, unreadable, of the wrong size or in no form
             that is known; one error lists all of it.
     """
-    submission = read_as(submission, policy.form)
+    submission = read_as(submission, policy.form, policy.map)
     problems = Problems()
-    _check_ids(target, submission, policy, problems)
+    check_ids(target, submission, missing=policy.missing, extra=policy.extra, problems=problems)
     predicted = submission.ids
     present = [item for item in target.items if item.id in predicted]
     counting = _Counting(target, submission, policy, shapes, soft)
@@ -195,7 +201,10 @@ def tally(
             origin=submission.origin,
             form=str(reading.form),
         ),
-        notes=_notes(joints),
+        notes=(
+            *([f"values mapped: {map_text(policy.map)}"] if policy.map else []),
+            *_notes(joints),
+        ),
     )
 
 
@@ -256,43 +265,6 @@ def _with_missing(
     replaced = worst(matrices.sum(axis=2))
     chosen = missing[:, np.newaxis]
     return Counts(*(np.where(chosen, w, c) for w, c in zip(replaced, counts, strict=True)))
-
-
-def _check_ids(target: Target, submission: Submission, policy: Policy, problems: Problems) -> None:
-    wanted = [item.id for item in target.items]
-    predicted = submission.ids
-    absent = [identifier for identifier in wanted if identifier not in predicted]
-    extra = sorted(predicted - set(wanted))
-    if len(absent) == len(wanted):
-        raise SegbenchError(
-            f"{submission.origin}: no prediction for any of the {len(wanted)} samples of "
-            f"{target.name} {target.selection}; found {', '.join(extra[:3])}, expected "
-            f"{', '.join(wanted[:3])}{_suffix_advice(extra, set(wanted))}"
-        )
-    if policy.missing == "error":
-        for identifier in absent:
-            problems.add(
-                f"missing predictions, of {len(wanted)} samples",
-                identifier,
-                hint="predict them too; with `segbench evaluate --missing worst` each scores the "
-                "worst value",
-            )
-    if policy.extra == "error":
-        for identifier in extra:
-            problems.add(
-                f"ids that {target.name} {target.selection} does not have",
-                identifier,
-                hint="is it the right split? leave them out with --extra ignore",
-            )
-
-
-def _suffix_advice(found: list[str], wanted: set[str]) -> str:
-    """The --suffix that would map a file's name to an id, where there is one."""
-    for name in found[:20]:
-        for end in range(len(name) - 1, 0, -1):
-            if name[:end] in wanted:
-                return f"; do you mean --suffix {name[end:]} ?"
-    return ""
 
 
 @dataclass(frozen=True)
@@ -491,7 +463,7 @@ def label_maps(
 
     It returns HxW uint8, or None for a sample without a prediction.
     """
-    submission = read_as(submission, policy.form)
+    submission = read_as(submission, policy.form, policy.map)
     sizes = {item.id: item.size for item in target.items}
     predicted = submission.ids
 
