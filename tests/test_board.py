@@ -21,7 +21,7 @@ from segbench.board.write import (
 from segbench.errors import SegbenchError
 from segbench.masks.encode import encode_mask
 from segbench.masks.labels import LabelClass
-from segbench.masks.submission import read_table
+from segbench.masks.tables import read_table
 
 ROOT = Path(__file__).parents[1]
 REAL = sorted((ROOT / "results").glob("*/*/entry.json"))

@@ -17,7 +17,7 @@ from segbench.errors import SegbenchError
 from segbench.folders import place_folder
 from segbench.masks.json_files import MAX_JSON_BYTES, read_json, read_regular
 from segbench.masks.prepared import data_folder, open_prepared
-from segbench.masks.submission import read_table
+from segbench.masks.tables import read_table
 from segbench.measures import Options
 from segbench.scoring.evaluate import SIZE, Evaluation, score_target
 from segbench.scoring.files import SCORES, scores_json

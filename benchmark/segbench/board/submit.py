@@ -24,7 +24,8 @@ from segbench.errors import SegbenchError
 from segbench.folders import place_folder
 from segbench.masks.forms import FORM_FLAGS, Form
 from segbench.masks.prepared import data_folder, open_prepared
-from segbench.masks.submission import open_submission, read_table
+from segbench.masks.submission import open_submission
+from segbench.masks.tables import read_table
 from segbench.masks.value_map import map_text
 from segbench.measures import Options
 from segbench.scoring.evaluate import Evaluation, score_target
@@ -103,7 +104,9 @@ def draft_entry(
         raise SegbenchError("an entry has a prediction for every sample; --missing is no option")
     prepared = open_prepared(dataset, data=data_folder(data))
     target = prepared_target(prepared, split="test", fold=fold)
-    submission = open_submission(predictions, suffix=suffix, ending=ending, ids=ids, links=False)
+    submission = open_submission(
+        predictions, suffix=suffix, ending=ending, ids=ids, links=False, table=policy.table
+    )
     counted = tally(target, submission, policy=policy, jobs=jobs, progress=lambda _done, _of: None)
     mask = every_mask(target, submission, counted.reading, policy=policy)
     text = coco_json(((item.id, mask(item.id)) for item in target.items), target.classes)
@@ -153,6 +156,7 @@ def draft_entry(
         notes=(
             f"read as {counted.reading.form}",
             *submission.notes,
+            *counted.notes,
             *(f"the entry holds the masks after `{step}`" for step in handled),
         ),
     )
@@ -251,6 +255,8 @@ def _handling(counted: Tally, policy: Policy) -> tuple[str, ...]:
         options.append(f"--threshold {policy.threshold:g}")
     if policy.map:
         options.append(f"--map {shlex.quote(map_text(policy.map))}")
+    if policy.min_score is not None:
+        options.append(f"--min-score {policy.min_score:g}")
     if policy.form is not None:
         flag = next(flag for flag, form in FORM_FLAGS.items() if form is policy.form)
         options.append(f"--form {flag}")

@@ -21,7 +21,8 @@ from segbench.masks.digests import content_line, digest
 from segbench.masks.json_files import MAX_JSON_BYTES, read_json, read_regular
 from segbench.masks.labels import LabelClass, foreground
 from segbench.masks.prepared import data_folder, open_prepared
-from segbench.masks.submission import RleTable, open_submission, read_table
+from segbench.masks.submission import open_submission
+from segbench.masks.tables import RleTable, read_table
 from segbench.measures import Options
 from segbench.scoring.evaluate import SIZE, Evaluation, score_target
 from segbench.scoring.files import ROWS, SCORES, scores_json
@@ -295,10 +296,7 @@ class _Check:
     def _runs(self) -> RleTable:
         path = self.folder / PREDICTIONS
         data = read_regular(path, max_bytes=MAX_JSON_BYTES)
-        found = read_table(data, PREDICTIONS, origin=str(path))
-        if not isinstance(found, RleTable):
-            raise SegbenchError(f"{path}: expected COCO run lengths")
-        return found
+        return read_table(data, PREDICTIONS, origin=str(path))
 
     def again(self, entry: Entry, data: Path | None) -> None:
         """Score the masks against the prepared dataset; every row and score must come out."""

@@ -17,8 +17,10 @@ from segbench.commands.input_options import (
     FoundDataset,
     Ids,
     Map,
+    MinScore,
     Missing,
     MissingFlag,
+    Order,
     References,
     References255,
     ReferencesEnding,
@@ -28,6 +30,7 @@ from segbench.commands.input_options import (
     ReferencesSuffix,
     Resize,
     ResizeFlag,
+    RleOrderFlag,
     Suffix,
     class_names,
     reference_policy,
@@ -158,6 +161,8 @@ def evaluate(
     ids: Ids = "",
     form: Form = None,
     values: Map = "",
+    min_score: MinScore = None,
+    rle_order: Order = RleOrderFlag.COLUMNS,
     missing: Missing = MissingFlag.ERROR,
     extra: Extra = ExtraFlag.ERROR,
     resize: Resize = ResizeFlag.ERROR,
@@ -244,6 +249,8 @@ def evaluate(
         extra=extra.value,
         resize=resize.value,
         threshold=cut,
+        min_score=min_score,
+        rle_order=rle_order.value,
         chosen=chosen.where if chosen else "",
     )
     options = Options(
@@ -266,7 +273,9 @@ def evaluate(
         clip=clip,
     )
     where, bare = data_place(data), None if references is None else place_of(references)
-    submission = open_submission(place_of(predictions), suffix=suffix, ending=ending, ids=ids)
+    submission = open_submission(
+        place_of(predictions), suffix=suffix, ending=ending, ids=ids, table=policy.table
+    )
     if dialect is not None:
         ours = out is not None or bool(by or dask) or chosen is not None
         _refuse_beside_dialect(options, ours=ours, interval=interval)

@@ -49,6 +49,15 @@ class ResizeFlag(StrEnum):
     NEAREST = "nearest"
 
 
+class RleOrderFlag(StrEnum):
+    """What `--rle-order` may say."""
+
+    COLUMNS = "columns"
+    ROWS = "rows"
+    COLUMNS_FROM_0 = "columns-from-0"
+    ROWS_FROM_0 = "rows-from-0"
+
+
 class Means255Flag(StrEnum):
     """What `--references-255` may say."""
 
@@ -103,6 +112,14 @@ Ids = Annotated[
 Map = Annotated[
     str,
     typer.Option("--map", help="Class ids of values, where they are others: 7=0,#ff0000=1."),
+]
+MinScore = Annotated[
+    float | None,
+    typer.Option("--min-score", help="COCO results: take detections from this score on."),
+]
+Order = Annotated[
+    RleOrderFlag,
+    typer.Option("--rle-order", help="How the runs of a .csv number pixels (Kaggle: columns)."),
 ]
 Form = Annotated[
     FormFlag | None, typer.Option("--form", help="How values are read, where that is in doubt.")

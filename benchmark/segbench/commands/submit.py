@@ -14,8 +14,11 @@ from segbench.commands.input_options import (
     Form,
     Ids,
     Map,
+    MinScore,
+    Order,
     Resize,
     ResizeFlag,
+    RleOrderFlag,
     Suffix,
 )
 from segbench.commands.options import Data, Fold, Jobs, Json, n_jobs
@@ -66,6 +69,8 @@ def submit(
     ids: Ids = "",
     form: Form = None,
     values: Map = "",
+    min_score: MinScore = None,
+    rle_order: Order = RleOrderFlag.COLUMNS,
     extra: Extra = ExtraFlag.ERROR,
     resize: Resize = ResizeFlag.ERROR,
     threshold: Annotated[
@@ -119,6 +124,8 @@ def submit(
                 extra=extra.value,
                 resize=resize.value,
                 threshold=threshold,
+                min_score=min_score,
+                rle_order=rle_order.value,
             ),
             suffix=suffix,
             ending=ending,

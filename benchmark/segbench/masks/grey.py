@@ -7,7 +7,7 @@ being told, a grey level is never taken for a probability: 1 may be a class id.
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,18 +24,31 @@ from segbench.masks.decode import (
 )
 from segbench.masks.decoded import Decoded, MaskFileError, Size
 from segbench.masks.forms import Form
+from segbench.masks.labels import LabelClass
 from segbench.masks.submission import Arrays, Files, Submission
+from segbench.masks.tables import RleTable
 from segbench.masks.value_map import Mapped, ValueMap
 
 _TOP: Mapping[str, int] = {"L": 255, "I;16": 65535, "I;16B": 65535, "I;16L": 65535}
 
 
 def read_as(
-    submission: Submission, form: Form | None, values: ValueMap | None = None
+    submission: Submission,
+    form: Form | None,
+    classes: Sequence[LabelClass],
+    values: ValueMap | None = None,
 ) -> Submission:
-    """The submission, with what was asked for: grey levels as probabilities, or values mapped."""
+    """The submission, with what was asked for: grey levels as probabilities, or values mapped.
+
+    Classes that a table names are those of the dataset.
+
+    Raises:
+        SegbenchError: A table names others.
+    """
     if values:
         submission = Mapped(submission, values)
+    elif isinstance(submission, RleTable):
+        return submission.of_classes(classes)
     if form is not Form.PROBABILITIES:
         return submission
     if isinstance(submission, Files):

@@ -15,6 +15,8 @@ from typing import Any, Final
 from segbench.errors import SegbenchError
 
 MAX_JSON_BYTES: Final = 2**28
+MAX_JSON_NODES: Final = 2**22
+"""Values and keys of one text: each takes some ten times the memory of its characters."""
 _MAX_INTEGER: Final = 2**63
 
 
@@ -52,8 +54,11 @@ def parse_json(text: str) -> Any:  # noqa: ANN401  any JSON
     """What a JSON text holds.
 
     Raises:
-        ValueError: It is not JSON, nested too deeply, has a key twice or an impossible number.
+        ValueError: It is not JSON, too much of it, nested too deeply, has a key twice or an
+            impossible number.
     """
+    if sum(map(text.count, ",:[{")) > MAX_JSON_NODES:
+        raise ValueError(f"more than {MAX_JSON_NODES:,} values")
     try:
         value = json.loads(
             text,
@@ -70,8 +75,8 @@ def parse_json(text: str) -> Any:  # noqa: ANN401  any JSON
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))
         raise ValueError(f"the key {twice[:40]!r} is there twice")
     return found
 

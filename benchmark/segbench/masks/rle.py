@@ -85,8 +85,13 @@ def decompress(text: str) -> list[int]:
     return runs
 
 
-def kaggle_mask(text: str, size: Size) -> NDArray[np.bool_]:
+def kaggle_mask(text: str, size: Size, *, order: str = "columns") -> NDArray[np.bool_]:
     """The HxW mask of Kaggle's `start length start length ...`, 1-based down the columns.
+
+    Args:
+        text: The pairs.
+        size: Of the mask.
+        order: `columns`, or `rows` where they go along the rows; with `-from-0` they count from 0.
 
     Raises:
         MaskFileError: The numbers are not pairs, or a run leaves the picture or meets another.
@@ -98,19 +103,30 @@ def kaggle_mask(text: str, size: Size) -> NDArray[np.bool_]:
         raise MaskFileError("damaged RLE", f"not whole numbers: {text[:40]!r}") from error
     if numbers.size % 2:
         raise MaskFileError("damaged RLE", f"{numbers.size} numbers; expected start-length pairs")
-    starts, lengths = numbers[::2] - 1, numbers[1::2]
-    ends = starts + np.minimum(lengths, height * width + 1)  # longer ones would overflow
-    if (starts < 0).any() or (lengths < 1).any() or (ends > height * width).any():
+    first = 0 if order.endswith("-from-0") else 1
+    starts, lengths = numbers[::2], numbers[1::2]
+    if (starts < first).any() or (starts > height * width).any():
         raise MaskFileError(
-            "damaged RLE", f"a run leaves the {width}x{height} picture (pixels count from 1)"
+            "damaged RLE",
+            f"a run starts at {int(starts.min())} or {int(starts.max())}, {width}x{height} has "
+            f"pixels {first} to {height * width - 1 + first}",
+            hint="do they count from 0? --rle-order columns-from-0" if first else "",
         )
-    order = np.argsort(starts)
-    if (starts[order][1:] < ends[order][:-1]).any():
+    starts = starts - first
+    ends = starts + np.minimum(lengths, height * width + 1)  # longer ones would overflow
+    if (lengths < 1).any() or (ends > height * width).any():
+        raise MaskFileError(
+            "damaged RLE", f"a run leaves the {width}x{height} picture (pixels count from {first})"
+        )
+    rising = np.argsort(starts)
+    if (starts[rising][1:] < ends[rising][:-1]).any():
         raise MaskFileError("damaged RLE", "two runs overlap")
     edges = np.zeros(height * width + 1, dtype=np.int8)
     np.add.at(edges, starts, 1)
     np.add.at(edges, ends, -1)
     flat = np.cumsum(edges[:-1]) > 0
+    if order.startswith("rows"):
+        return flat.reshape(height, width)
     return np.ascontiguousarray(flat.reshape(width, height).T)
 
 

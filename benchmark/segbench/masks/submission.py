@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import os
 import posixpath
 import weakref
 import zipfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
-from typing import Protocol, cast
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segbench.errors import Problems, SegbenchError
-from segbench.masks import rle
 from segbench.masks.archives import (
     ARCHIVE_ENDINGS,
     Archive,
@@ -27,19 +24,12 @@ from segbench.masks.archives import (
     open_tar,
     open_zip,
 )
-from segbench.masks.decode import (
-    ARRAY_ENDINGS,
-    IMAGE_ENDINGS,
-    MASK_ENDINGS,
-    MAX_DISTINCT,
-    check_size,
-    decode,
-    from_array,
-)
-from segbench.masks.decoded import Decoded, Kind, MaskFileError, Size, Value
-from segbench.masks.json_files import MAX_JSON_BYTES, parse_json
+from segbench.masks.decode import ARRAY_ENDINGS, IMAGE_ENDINGS, MASK_ENDINGS, decode, from_array
+from segbench.masks.decoded import Decoded, MaskFileError, Size
+from segbench.masks.json_files import MAX_JSON_BYTES
 from segbench.masks.naming import Naming, members_of
 from segbench.masks.places import Remote
+from segbench.masks.tables import RleTable, TableOptions, read_table
 
 NOT_PREDICTIONS = frozenset(
     {".json", ".pkl", ".txt", ".md", ".log", ".yaml", ".yml", ".toml", ".csv", ".html", ".parquet"}
@@ -48,9 +38,6 @@ NOT_PREDICTIONS = frozenset(
 
 READ_ENDINGS = IMAGE_ENDINGS | ARRAY_ENDINGS
 """What a mask may be stored in; the others of `MASK_ENDINGS` are refused one by one: lossy."""
-
-MAX_REGIONS = 1000
-"""Of one sample in a table of run lengths: a few for each class."""
 
 OUR_MARKER = "segbench.json"
 """Lies in folders that `segbench predict` wrote; says how the predictions were made."""
@@ -164,61 +151,6 @@ class Arrays:
 
 
 @dataclass(frozen=True)
-class RleTable:
-    """Masks as run lengths: for each sample (class value, runs to mask) in any order."""
-
-    origin: str
-    regions: Mapping[str, Sequence[tuple[int, Size | None, str | Sequence[int]]]]
-    notes: tuple[str, ...] = ()
-
-    @property
-    def ids(self) -> frozenset[str]:
-        """The samples that the table names."""
-        return frozenset(self.regions)
-
-    def decode(self, identifier: str, size: Size, *, any_size: bool, threshold: float) -> Decoded:
-        """Paint one sample's regions; see `Submission.decode`.
-
-        Raises:
-            MaskFileError: A region is damaged, has another size, or regions of two classes overlap.
-        """
-        del threshold
-        regions = self.regions[identifier]
-        if len(regions) > MAX_REGIONS:
-            raise MaskFileError("too many regions", f"{len(regions):,}, expected one a class")
-        own = next((own for _, own, _ in regions if own is not None), size)
-        check_size(own, None if any_size else size)
-        values: tuple[Value, ...] = (0, *sorted({value for value, _, _ in regions} - {0}))
-        if len(values) > MAX_DISTINCT:
-            raise MaskFileError("not a mask", f"{len(values)} classes in one sample")
-        codes = np.zeros(own, dtype=np.uint8)
-        painted = np.zeros(own, dtype=bool)
-        for value, region_size, runs in regions:
-            if region_size is None:
-                mask = rle.kaggle_mask(cast("str", runs), own)
-            else:
-                check_size(region_size, own)
-                counts = rle.decompress(runs) if isinstance(runs, str) else runs
-                mask = rle.mask_of(counts, own)
-            code = values.index(value)
-            if (codes[mask & painted] != code).any():
-                raise MaskFileError(
-                    "overlapping classes", f"class {value}", hint="a pixel has one class"
-                )
-            codes[mask] = code
-            painted |= mask
-        return Decoded(codes, values, Kind.VALUES)
-
-    def stamp(self, identifier: str) -> str:
-        """The digest of one sample's regions; see `Submission.stamp`."""
-        return hashlib.sha256(repr(self.regions[identifier]).encode()).hexdigest()
-
-    def part(self, identifiers: Collection[str]) -> RleTable:
-        """The regions of some samples; see `Submission.part`."""
-        return RleTable(self.origin, {key: self.regions[key] for key in identifiers})
-
-
-@dataclass(frozen=True)
 class _InFolder:
     """Reads files below a folder."""
 
@@ -257,6 +189,14 @@ class _InArchive:
         return _AtPlace, (self.elsewhere,)
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What a person said of the files."""
+
+    naming: Naming
+    table: TableOptions
+
+
 def open_submission(
     path: Path | Remote,
     *,
@@ -265,6 +205,7 @@ def open_submission(
     ids: str = "",
     of: str = "",
     links: bool = True,
+    table: TableOptions | None = None,
 ) -> Submission:
     """Find the predictions in a folder, a .zip or .tar, or an RLE table (.json, .csv).
 
@@ -275,19 +216,30 @@ def open_submission(
         ids: A regular expression that finds the id in a file's path; see `Naming`.
         of: Before the names of options in messages: `"references-"` for references.
         links: Follow symbolic links in a folder; a stranger's may lead to the references.
+        table: What an RLE table does not say of itself.
 
     Raises:
         SegbenchError: There is nothing to read there, or a sample has several files, or a file is
             refused.
     """
-    naming = Naming(suffix=suffix, ending=ending, ids=ids, of=of)
+    asked = _Asked(Naming(suffix=suffix, ending=ending, ids=ids, of=of), table or TableOptions())
+    found = _open(path, asked, links=links)
+    if not isinstance(found, RleTable) and asked.table != TableOptions():
+        raise SegbenchError(
+            f"{path}: masks, one file a sample; --min-score and --rle-order are of run lengths in "
+            f"one .json or .csv"
+        )
+    return found
+
+
+def _open(path: Path | Remote, asked: _Asked, *, links: bool) -> Submission:
     if isinstance(path, Remote):
-        return _from_url(path, naming)
+        return _from_url(path, asked)
     if path.is_dir():
         if not links:
             refuse_links(path)
         read = _InFolder(os.path.abspath(path))  # noqa: PTH100  a string, as below
-        return _files(str(path), _names_in(path), read, naming)
+        return _files(str(path), _names_in(path), read, asked)
     if not path.exists():
         raise SegbenchError(
             f"{path}: no such folder or file; expected predictions (a folder, .zip or .tar with "
@@ -296,11 +248,11 @@ def open_submission(
     name = path.name.lower()
     if name.endswith((".json", ".csv")):
         limit_bytes(str(path), path.stat().st_size, MAX_JSON_BYTES)
-        return read_table(path.read_bytes(), path.name, origin=str(path))
+        return read_table(path.read_bytes(), path.name, origin=str(path), options=asked.table)
     if zipfile.is_zipfile(path):
-        return _from_archive(path, "zip", open_zip(path), naming)
+        return _from_archive(path, "zip", open_zip(path), asked)
     if name.endswith(ARCHIVE_ENDINGS):
-        return _from_archive(path, "tar", open_tar(path), naming)
+        return _from_archive(path, "tar", open_tar(path), asked)
     raise SegbenchError(
         f"{path}: not predictions; expected a folder, {', '.join(ARCHIVE_ENDINGS)}, or an RLE "
         f"table (.json, .csv)"
@@ -324,11 +276,12 @@ def refuse_links(folder: Path) -> None:
     problems.raise_if_any(f"{folder}: refused, and nothing was read:")
 
 
-def _from_url(place: Remote, naming: Naming) -> Submission:
+def _from_url(place: Remote, asked: _Asked) -> Submission:
     name = place.name.lower()
     try:
         if name.endswith((".json", ".csv")):
-            return read_table(place.read_bytes(MAX_JSON_BYTES), place.name, origin=str(place))
+            data = place.read_bytes(MAX_JSON_BYTES)
+            return read_table(data, place.name, origin=str(place), options=asked.table)
         within = place
         if name.endswith(ARCHIVE_ENDINGS) and not place.packed:
             kind = "zip" if name.endswith(".zip") else "tar"
@@ -338,7 +291,7 @@ def _from_url(place: Remote, naming: Naming) -> Submission:
         raise _nothing_at(place) from error
     if not versions:
         raise _nothing_at(place)
-    files = _files(str(place), list(versions), _AtPlace(within), naming)
+    files = _files(str(place), list(versions), _AtPlace(within), asked)
     return replace(files, versions=versions) if isinstance(files, Files) else files
 
 
@@ -349,10 +302,10 @@ def _nothing_at(place: Remote) -> SegbenchError:
     )
 
 
-def _from_archive(path: Path, kind: str, archive: Archive, naming: Naming) -> Submission:
+def _from_archive(path: Path, kind: str, archive: Archive, asked: _Asked) -> Submission:
     read = _InArchive(archive, Remote(f"{kind}://::{path.absolute()}"))
     try:
-        submission = _files(str(path), archive.names, read, naming)
+        submission = _files(str(path), archive.names, read, asked)
     except SegbenchError:
         archive.close()
         raise
@@ -374,8 +327,9 @@ def _files(
     origin: str,
     names: Sequence[str],
     read: Callable[[str], bytes],
-    naming: Naming,
+    asked: _Asked,
 ) -> Submission:
+    naming = asked.naming
     limit_members(origin, len(names))
     names = sorted(n for n in names if not _is_junk(n))
     masks = [n for n in names if _ending(n) in MASK_ENDINGS]
@@ -386,7 +340,7 @@ def _files(
     if not masks and len(tables) == 1:
         data = read(tables[0])
         limit_bytes(tables[0], len(data), MAX_JSON_BYTES)
-        return read_table(data, tables[0], origin=origin)
+        return read_table(data, tables[0], origin=origin, options=asked.table)
     if not masks:
         seen = ", ".join(names[:3]) or "nothing"
         raise SegbenchError(
@@ -427,79 +381,3 @@ def _about_ignored(origin: str, ignored: Sequence[str], naming: Naming) -> tuple
         return ()
     shown = ", ".join(ignored[:3]) + (", ..." if len(ignored) > 3 else "")  # noqa: PLR2004
     return (f"ignored {len(ignored)} files that are not predictions: {shown}",)
-
-
-def read_table(data: bytes, name: str, *, origin: str) -> Submission:
-    """Read a whole submission from a COCO results .json or a Kaggle .csv of run lengths.
-
-    Raises:
-        SegbenchError: The file is neither.
-    """
-    try:
-        text = data.decode("utf-8-sig")
-        return _coco(text, origin) if name.lower().endswith(".json") else _kaggle(text, origin)
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, csv.Error) as error:
-        raise SegbenchError(
-            f"{origin}: {name} is not a table of run lengths ({type(error).__name__}: {error}); "
-            f"expected COCO results [{{image_id, category_id, segmentation: {{size, counts}}}}] "
-            f"or a Kaggle CSV with an id and an EncodedPixels column"
-        ) from error
-
-
-def _coco(text: str, origin: str) -> Submission:
-    parsed = parse_json(text)
-    if isinstance(parsed, dict):
-        parsed = parsed["annotations"]
-    regions: dict[str, list[tuple[int, Size | None, str | Sequence[int]]]] = {}
-    for item in cast("list[dict[str, object]]", parsed):
-        segmentation = cast("dict[str, object]", item["segmentation"])
-        height, width = cast("list[int]", segmentation["size"])
-        counts = cast("str | list[int]", segmentation["counts"])
-        if not isinstance(counts, str):
-            counts = [_integer(c) for c in counts]
-        region = (_integer(item["category_id"]), (_integer(height), _integer(width)), counts)
-        regions.setdefault(str(item["image_id"]), []).append(region)
-    if not regions:
-        raise ValueError("no masks in it")
-    return RleTable(f"{origin} (COCO RLE)", regions)
-
-
-def _integer(value: object) -> int:
-    """Refuse what `int` would cut: 1.9 is no class."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{str(value)[:40]!r} is no whole number")
-    return value
-
-
-_ID_COLUMNS = ("id", "imageid", "image_id", "img", "image", "filename")
-_RUN_COLUMNS = ("encodedpixels", "rle_mask", "rle", "segmentation", "encoded_pixels")
-_CLASS_COLUMNS = ("class", "classid", "class_id", "label", "category_id")
-
-BINARY_VALUE = 255
-"""A Kaggle table without a class column marks the one foreground class, as 0/255 masks do."""
-
-
-def _kaggle(text: str, origin: str) -> Submission:
-    reader = csv.DictReader(io.StringIO(text))
-    header = {name.strip().lower(): name for name in reader.fieldnames or ()}
-    column = {
-        what: next((header[c] for c in names if c in header), None)
-        for what, names in (("id", _ID_COLUMNS), ("runs", _RUN_COLUMNS), ("class", _CLASS_COLUMNS))
-    }
-    if column["id"] is None or column["runs"] is None:
-        raise ValueError(f"its columns are {', '.join(header)}")
-    regions: dict[str, list[tuple[int, Size | None, str | Sequence[int]]]] = {}
-    for row in reader:
-        identifier = row[column["id"]].strip()
-        name = PurePosixPath(identifier)
-        if name.suffix.lower() in MASK_ENDINGS:
-            identifier = name.name[: -len(name.suffix)]
-        value = int(row[column["class"]]) if column["class"] else BINARY_VALUE
-        runs = (row[column["runs"]] or "").strip()
-        of_sample = regions.setdefault(identifier, [])
-        if any(known == value for known, _, _ in of_sample):
-            raise ValueError(f"{identifier} has two rows for one class")
-        of_sample.append((value, None, "" if runs.lower() in {"nan", "-1", "1 0"} else runs))
-    if not regions:
-        raise ValueError("no rows in it")
-    return RleTable(f"{origin} (Kaggle RLE)", regions)

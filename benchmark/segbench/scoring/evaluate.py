@@ -36,6 +36,9 @@ Masks = str | Place | Mapping[str, ArrayLike] | Sequence[ArrayLike]
 SIZE = "size"
 """The subgroup by size of the object in the reference."""
 
+DETECTIONS = " of detections with a score from "
+"""Joins the form and the cut of detections."""
+
 _DATASET = "dataset_"
 
 
@@ -55,6 +58,7 @@ class Evaluation:
         n_resized: How many predictions were resized (only on request).
         options: Of the measures.
         interval: How the intervals were formed from the resamples.
+        min_score: The score from which on detections were taken.
     """
 
     target: Target
@@ -68,11 +72,13 @@ class Evaluation:
     n_resized: int
     options: Options
     interval: Method = "percentile"
+    min_score: float | None = None
 
     @property
     def form(self) -> str:
         """How the predictions' values were read, in words."""
-        return str(self.reading.form)
+        cut = "" if self.min_score is None else f"{DETECTIONS}{self.min_score:g}"
+        return f"{self.reading.form}{cut}"
 
     @property
     def n_missing(self) -> int:
@@ -218,9 +224,9 @@ def evaluate(
         target = reference_target(
             named, class_names=class_names, policy=reference_policy, jobs=jobs
         )
-        submission = _submission(predictions, suffix, ending, ids)
+        submission = _submission(predictions, suffix, ending, ids, policy)
     else:
-        submission = _submission(predictions, suffix, ending, ids)
+        submission = _submission(predictions, suffix, ending, ids, policy)
         where = data_place(data)
         jobs = n_threads(jobs, remote=is_url(where) or is_url(predictions))
         found = open_prepared(dataset, data=where) if dataset else find_prepared(submission, where)
@@ -335,6 +341,7 @@ def reduce_counts(
         n_resized=counted.n_resized,
         options=options,
         interval=interval,
+        min_score=policy.min_score,
     )
 
 
@@ -349,6 +356,8 @@ def signature_tail(
         parts.append("|missing:worst")
     if counted.n_resized:
         parts.append("|resize:nearest")
+    if policy.min_score is not None:
+        parts.append(f"|min_score:{policy.min_score!r}")
     if counted.reading.form is Form.PROBABILITIES:
         if policy.threshold != 0.5 or policy.chosen:  # noqa: PLR2004
             parts.append(f"|cut:{policy.threshold!r}")
@@ -404,9 +413,12 @@ def size_order(value: str) -> int:
     return ["empty", "small", "medium", "large"].index(value)
 
 
-def _submission(predictions: Masks | Submission, suffix: str, ending: str, ids: str) -> Submission:
+def _submission(
+    predictions: Masks | Submission, suffix: str, ending: str, ids: str, policy: Policy
+) -> Submission:
     if isinstance(predictions, str | Place):
-        return open_submission(place_of(predictions), suffix=suffix, ending=ending, ids=ids)
+        place = place_of(predictions)
+        return open_submission(place, suffix=suffix, ending=ending, ids=ids, table=policy.table)
     if isinstance(predictions, Mapping | Sequence):
         return Arrays(_by_id(predictions))
     return predictions

@@ -11,7 +11,7 @@ from segbench.masks.forms import Form, Reading
 from segbench.masks.json_files import read_json
 from segbench.masks.labels import LabelClass
 from segbench.measures import DEFINITIONS, Options, grid
-from segbench.scoring.evaluate import Evaluation, reduce_counts
+from segbench.scoring.evaluate import DETECTIONS, Evaluation, reduce_counts
 from segbench.scoring.files import ROWS, SCORES
 from segbench.scoring.stored import MAX_SCORES_BYTES, Stored, read_rows, read_scores
 from segbench.scoring.tally import Policy, Tally
@@ -54,7 +54,7 @@ def evaluate_rows(folder: Path, *, by: Sequence[str] = ()) -> Evaluation:
     measures = [m for m in wanted if not m.definition.of_shape or m.key in table.shapes]
     absent = sorted({m.key for m in wanted} - {m.key for m in measures})
     notes = [f"not measured when the rows were made: {', '.join(absent)}"] if absent else []
-    form = head.get("form")
+    form = str(head.get("form")).partition(DETECTIONS)[0]
     if form not in set(Form):
         raise SegbenchError(f"{folder / SCORES}: form is none of {', '.join(Form)}")
     return reduce_counts(

@@ -25,6 +25,7 @@ from segbench.masks.grey import read_as
 from segbench.masks.labels import IGNORE_ID, Rgb
 from segbench.masks.runs import Runs, as_mask
 from segbench.masks.submission import Submission
+from segbench.masks.tables import RleOrder, TableOptions
 from segbench.masks.value_map import ValueMap, map_text
 from segbench.scoring.engine import Engine, Threads
 from segbench.scoring.ids_check import check_ids
@@ -46,6 +47,7 @@ class Policy:
     """What is accepted that is refused by default, and how soft predictions are cut.
 
     `map` gives the class ids of values before they are read, as `{254: 0, (255, 0, 0): 1}`.
+    `min_score` is the cut of detections; `rle_order` how the runs of a .csv number pixels.
     """
 
     form: Form | None = None
@@ -54,7 +56,14 @@ class Policy:
     extra: Literal["error", "ignore"] = "error"
     resize: Literal["error", "nearest"] = "error"
     threshold: float = 0.5
+    min_score: float | None = None
+    rle_order: RleOrder = "columns"
     chosen: str = ""  # by what and on what the threshold was chosen, as a signature says it
+
+    @property
+    def table(self) -> TableOptions:
+        """How tables of run lengths are read."""
+        return TableOptions(min_score=self.min_score, rle_order=self.rle_order)
 
 
 @dataclass(frozen=True)
@@ -144,7 +153,7 @@ def tally(
         SegbenchError: Predictions are missing, extra, unreadable, of the wrong size or in no form
             that is known; one error lists all of it.
     """
-    submission = read_as(submission, policy.form, policy.map)
+    submission = read_as(submission, policy.form, target.classes, policy.map)
     problems = Problems()
     check_ids(target, submission, missing=policy.missing, extra=policy.extra, problems=problems)
     predicted = submission.ids
@@ -463,7 +472,7 @@ def label_maps(
 
     It returns HxW uint8, or None for a sample without a prediction.
     """
-    submission = read_as(submission, policy.form, policy.map)
+    submission = read_as(submission, policy.form, target.classes, policy.map)
     sizes = {item.id: item.size for item in target.items}
     predicted = submission.ids
 
