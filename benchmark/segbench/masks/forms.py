@@ -304,7 +304,10 @@ def _advice(seen: Seen, known: Mapping[Rgb, int], *, own_colours: bool) -> str:
         )
     if Kind.COLOURS in seen.kinds:
         if not own_colours:
-            return "without a dataset's card no colour has a meaning: save class ids, as 8-bit PNG"
+            return (
+                "without a dataset's card no colour has a meaning: say what each stands for with "
+                "--map '#rrggbb=1', or save class ids, as 8-bit PNG"
+            )
         colours = ", ".join(f"class {number} {color}" for color, number in known.items())
         return f"colours must be the card's: {colours}"
     if seen.numbers.keys() <= {0, BINARY_FOREGROUND}:

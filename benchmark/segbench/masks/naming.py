@@ -36,6 +36,22 @@ class Naming:
         """An option of the command line."""
         return f"--{self.of}{name}"
 
+    @property
+    def words(self) -> list[str]:
+        """What the command line says of it."""
+        given = {"suffix": self.suffix, "ending": self.ending, "ids": self.ids}
+        return [
+            word
+            for name, value in given.items()
+            if value
+            for word in words(self.option(name), value)
+        ]
+
+
+def words(option: str, value: str) -> list[str]:
+    """An option with its value, as a shell's words; in one where the value begins with a dash."""
+    return [f"{option}={value}"] if value.startswith("-") else [option, value]
+
 
 @dataclass(frozen=True)
 class Members:

@@ -6,6 +6,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 
+from segbench.masks.naming import words
+
 _LOOKED_AT = 200
 _NUMBER = re.compile(r"[0-9]+")
 
@@ -23,7 +25,7 @@ def naming_advice(found: Sequence[str], wanted: Collection[str], *, bare: bool =
         if option == _REFERENCES and not bare:
             continue
         if end := _most(name[len(part) :] for name in one if (part := _start_in(name, other))):
-            return f"do you mean {option} {end} ?"
+            return f"do you mean {' '.join(words(option, end))} ?"
     if start := _most(name[: -len(part)] for name in few if (part := _end_in(name, ids))):
         return f"do you mean --ids '{re.escape(start)}(.*)[.]' ?"
     for alike, what in _ALIKE:

@@ -90,6 +90,7 @@ class Files:
 
     Attributes:
         versions: Of files, by name, where the storage tells it without reading them.
+        naming: What was said of their names.
     """
 
     origin: str
@@ -97,6 +98,7 @@ class Files:
     notes: tuple[str, ...]
     read: Callable[[str], bytes] = field(repr=False)
     versions: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    naming: Naming = field(default_factory=Naming)
 
     @property
     def ids(self) -> frozenset[str]:
@@ -350,7 +352,7 @@ def _files(
     members = members_of(origin, masks, naming)
     ignored = sorted(set(names) - set(members.of_id.values()) - members.left_out)
     notes = (*members.notes, *_about_ignored(origin, ignored, naming))
-    return Files(origin, members.of_id, notes, read)
+    return Files(origin, members.of_id, notes, read, naming=naming)
 
 
 def _ending(name: str) -> str:

@@ -387,6 +387,7 @@ def _command(evaluation: Evaluation) -> str:
     else:
         words += ["--dataset", target.name, "--split", target.split]
         words += [] if target.fold is None else ["--fold", str(target.fold)]
+    words += evaluation.words
     for column in evaluation.subgroups:
         words += [] if column == SIZE else ["--by", column]
     words += ["--missing", "worst"] if evaluation.n_missing else []

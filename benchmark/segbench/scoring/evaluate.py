@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +15,7 @@ from segbench.masks.forms import Form, Reading
 from segbench.masks.labels import IGNORE_ID, is_background
 from segbench.masks.places import Place, is_url, place_of
 from segbench.masks.prepared import data_place, open_prepared
-from segbench.masks.submission import Arrays, Submission, open_submission
+from segbench.masks.submission import Arrays, Files, Submission, open_submission
 from segbench.measures import ALL, FOREGROUND, Measure, Options, grid
 from segbench.scoring.engine import Engine, n_threads
 from segbench.scoring.inverted import inverted_note
@@ -59,6 +59,7 @@ class Evaluation:
         options: Of the measures.
         interval: How the intervals were formed from the resamples.
         min_score: The score from which on detections were taken.
+        words: What the command line says of how predictions and references are read.
     """
 
     target: Target
@@ -73,6 +74,7 @@ class Evaluation:
     options: Options
     interval: Method = "percentile"
     min_score: float | None = None
+    words: tuple[str, ...] = ()
 
     @property
     def form(self) -> str:
@@ -272,7 +274,7 @@ def score_target(
         soft=SoftMeasures.of(measures, ids, background=background),
         engine=engine,
     )
-    return reduce_counts(
+    result = reduce_counts(
         target,
         counted,
         measures,
@@ -283,6 +285,8 @@ def score_target(
         by=by,
         interval=interval,
     )
+    named = submission.naming.words if isinstance(submission, Files) else []
+    return replace(result, words=(*target.words, *named, *policy.words))
 
 
 def _background(target: Target) -> int | None:

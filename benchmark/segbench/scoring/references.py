@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from segbench.errors import Problems, SegbenchError
 from segbench.masks.decoded import Kind, MaskFileError, Size, Value
-from segbench.masks.forms import Form, Seen, number_of
+from segbench.masks.forms import FORM_FLAGS, Form, Seen, number_of
 from segbench.masks.labels import BACKGROUND, IGNORE_ID, LabelClass, Rgb, class_name_problem
+from segbench.masks.naming import Naming, words
 from segbench.masks.places import Place
 from segbench.masks.references import Means255, decide_references
 from segbench.masks.submission import Arrays, Files, Submission, open_submission
-from segbench.masks.value_map import Mapped, ValueMap
+from segbench.masks.value_map import Mapped, ValueMap, map_text
 from segbench.scoring.target import BareItem, Target
 
 BINARY_NAMES = (BACKGROUND, "object")
@@ -46,6 +47,24 @@ class ReferencePolicy:
     form: Form | None = None
     means_255: Means255 | None = None
     background: bool | None = None
+
+    @property
+    def naming(self) -> Naming:
+        """What is said of the names of their files."""
+        return Naming(suffix=self.suffix, ending=self.ending, ids=self.ids, of="references-")
+
+    @property
+    def words(self) -> list[str]:
+        """What the command line says of it."""
+        flag = next((flag for flag, form in FORM_FLAGS.items() if form is self.form), "")
+        background = {None: [], True: ["--background"], False: ["--no-background"]}
+        return [
+            *self.naming.words,
+            *(words("--references-form", flag) if flag else []),
+            *(words("--references-map", map_text(self.map)) if self.map else []),
+            *(words("--references-255", self.means_255) if self.means_255 else []),
+            *background[self.background],
+        ]
 
 
 def reference_target(
@@ -113,7 +132,9 @@ def reference_target(
         )
         for identifier, size in sizes.items()
     )
-    return Target(name, "0", "all", None, "", classes, items, notes, own_colours=False)
+    named = words("--classes", ",".join(class_names)) if class_names else []
+    asked = (*named, *policy.words)
+    return Target(name, "0", "all", None, "", classes, items, notes, own_colours=False, words=asked)
 
 
 def _look_at(source: Submission, jobs: int) -> tuple[Seen, dict[str, Size], int]:

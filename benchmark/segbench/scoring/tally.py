@@ -20,9 +20,10 @@ from segbench.kernels.native import INTERFACE
 from segbench.masks.decode import palette_of, swatches
 from segbench.masks.decoded import IDENTITY, Decoded, Kind, MaskFileError, Size, Value
 from segbench.masks.digests import content_line, digest
-from segbench.masks.forms import Form, Reading, Seen, decide
+from segbench.masks.forms import FORM_FLAGS, Form, Reading, Seen, decide
 from segbench.masks.grey import read_as
 from segbench.masks.labels import IGNORE_ID, Rgb
+from segbench.masks.naming import words
 from segbench.masks.runs import Runs, as_mask
 from segbench.masks.submission import Submission
 from segbench.masks.tables import RleOrder, TableOptions
@@ -64,6 +65,18 @@ class Policy:
     def table(self) -> TableOptions:
         """How tables of run lengths are read."""
         return TableOptions(min_score=self.min_score, rle_order=self.rle_order)
+
+    @property
+    def words(self) -> list[str]:
+        """What the command line says of it, but for what a signature says too."""
+        flag = next((flag for flag, form in FORM_FLAGS.items() if form is self.form), "")
+        return [
+            *(words("--form", flag) if flag else []),
+            *(words("--map", map_text(self.map)) if self.map else []),
+            *(words("--extra", self.extra) if self.extra != "error" else []),
+            *(words("--min-score", repr(self.min_score)) if self.min_score is not None else []),
+            *(words("--rle-order", self.rle_order) if self.rle_order != "columns" else []),
+        ]
 
 
 @dataclass(frozen=True)

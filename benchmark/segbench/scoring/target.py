@@ -183,6 +183,7 @@ class Target:
 
     Attributes:
         digest: The split's content digest; "" where it is found while scoring (bare references).
+        words: What the command line says of how bare references are read.
         own_colours: The classes' colours are a card's, and can decide how predictions are read.
     """
 
@@ -195,6 +196,7 @@ class Target:
     items: tuple[Item, ...]
     notes: tuple[str, ...] = ()
     own_colours: bool = True
+    words: tuple[str, ...] = ()
 
     @property
     def selection(self) -> str:
