@@ -122,13 +122,14 @@ DOUBTFUL = [
     ("colours of nobody that differ", [{0: BLACK, 1: BLUE}, {0: BLACK, 1: (9, 9, 9)}], THREE),
     ("one of the card's under another number", [{0: BLACK, 1: GREEN, 2: BLUE}], THREE),
     ("two numbers of one colour", [{0: BLACK, 1: BLACK}], BINARY),
-    ("grey ids beside swapped ones", [{0: WHITE, 1: BLACK}], BINARY),
+    ("a number as grey under another number", [{0: (1, 1, 1)}], BINARY),
+    ("ids beside swapped ones", [{0: WHITE, 1: BLACK}], BINARY),
 ]
 
 
 @pytest.mark.parametrize(("name", "files", "classes"), DOUBTFUL, ids=[r[0] for r in DOUBTFUL])
 def test_a_palette_that_is_not_is_refused_until_it_is_said(name, files, classes):
-    seen = swatches(*files, greys=[(0, 1)] if "grey" in name else ())
+    seen = swatches(*files, greys=[(0, 1)] if "beside" in name else ())
     with pytest.raises(SegbenchError, match=r"--form ids .* or --form colours"):
         decide(seen, classes)
     assert decide(seen, classes, asked=Form.CLASS_IDS).form is Form.CLASS_IDS

@@ -101,6 +101,15 @@ def ending_disagrees(ending: str, content: str) -> bool:
     return _FORMAT_OF_ENDING.get(ending, content) != content
 
 
+def not_one_of(accepted: tuple[str, ...], data: bytes) -> str:
+    """What a file is, what was expected and what to do; empty if its format is accepted."""
+    content = format_of(data)
+    if content in accepted:
+        return ""
+    found, advice = what_else(data)
+    return f"it is {LOSSY.get(content, found)}; expected {', '.join(accepted)} ({advice})"
+
+
 def what_else(data: bytes) -> tuple[str, str]:
     """What a file is that is no picture which could be read, and what to do about it."""
     if not data:

@@ -112,7 +112,8 @@ def contradiction(
 ) -> str:
     """Why palette indices cannot be taken for numbers; empty where they can.
 
-    They can where an index has one colour in all files, and none has the colour of another class.
+    They can where an index has one colour in all files, and none has the colour of another class,
+    or the grey of another class's number.
 
     Args:
         seen: The values of all files.
@@ -127,7 +128,9 @@ def contradiction(
                 f"palette index {swatch.number} is the colour {color} in {some(there)} and "
                 f"{swatch.color} in {some(where)}"
             )
-        own, shown = class_of_index.get(swatch.number), class_of_color.get(swatch.color)
+        own, shown = class_of_index.get(swatch.number), class_of_color.get(color)
+        if shown is None and len({*color}) == 1:  # a ramp of grey that was numbered anew
+            shown = class_of_index.get(color[0])
         if own is not None and shown is not None and own != shown:
             return (
                 f"palette index {swatch.number} in {some(where)} has the colour {swatch.color}, "
@@ -188,7 +191,8 @@ def decide(
         if not colours_tell_apart(seen, known):
             raise SegbenchError(
                 f"{why}, so that it is not known what the numbers mean; say which with --form ids "
-                f"(the stored number is the class) or --form colours (the colour says it)"
+                f"(the stored number is the class) or --form colours (the colour says it), or save "
+                f"grey PNG, where nothing is in doubt"
             )
         return Reading(Form.PALETTE_COLOURS, {v: known[color_of(v)] for v in seen.values})
     if Form.BINARY in candidates and 1 in seen.numbers:

@@ -6,14 +6,14 @@ being told, a grey level is never taken for a probability: 1 may be a class id.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ImageFile, TiffImagePlugin
 
+from segbench.masks.content import MASK_FORMATS, format_of, open_picture
 from segbench.masks.decode import (
     ARRAY_ENDINGS,
     IMAGE_ENDINGS,
@@ -27,6 +27,7 @@ from segbench.masks.forms import Form
 from segbench.masks.labels import LabelClass
 from segbench.masks.submission import Arrays, Files, Submission
 from segbench.masks.tables import RleTable
+from segbench.masks.tiff import LOSSLESS, Tags
 from segbench.masks.value_map import Mapped, ValueMap
 
 _TOP: Mapping[str, int] = {"L": 255, "I;16": 65535, "I;16B": 65535, "I;16L": 65535}
@@ -150,30 +151,47 @@ def _of_array(array: NDArray[np.generic], expected: Size | None, threshold: floa
 
 
 def _grey(data: bytes, expected: Size | None) -> NDArray[np.float64] | None:
-    """The levels as fractions of white; None where it is a TIFF of floats.
+    """The levels as fractions of white; None for `decode`, which reads it or says what is wrong.
 
     Raises:
         MaskFileError: It is no grey picture, has another size, or looks like class ids.
     """
+    content = format_of(data)
+    if content not in MASK_FORMATS:
+        return None
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            check_size((image.height, image.width), expected)
-            mode, kind = image.mode, image.format
-            array = np.asarray(image)
+        with open_picture(data, content) as image:
+            found = _levels(image, expected)
     except MaskFileError:
         raise
-    except Exception as error:  # Pillow raises many types on damaged files
-        raise MaskFileError("unreadable file", type(error).__name__) from error
-    if mode == "F":
+    except Exception:  # noqa: BLE001  Pillow raises many types on damaged files and rare kinds
         return None
-    top = 65535 if (mode, kind) == ("I", "PNG") else _TOP.get(mode)  # Pillow before 10.3: "I"
-    if top is None:
-        raise MaskFileError(
-            "not probabilities",
-            f"pixel format {mode}",
-            hint="expected grey of 8 or 16 bits, a TIFF of floats, .npy or .npz",
-        )
-    return _fractions(array, top)
+    return None if found is None else _fractions(*found)
+
+
+def _levels(
+    image: ImageFile.ImageFile, expected: Size | None
+) -> tuple[NDArray[np.generic], int] | None:
+    """The stored levels, HxW, and that of white; None where they are floats or for `decode`."""
+    if getattr(image, "n_frames", 1) != 1:
+        return None
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        tags = Tags(image)
+        check_size(tags.size, expected)
+        if image.mode == "F" or tags.compression not in LOSSLESS:
+            return None
+        if image.mode in _TOP and not tags.signed:
+            image.load()
+            return tags.numbers(np.asarray(tags.as_stored(image))), 2**tags.bits - 1
+    else:
+        check_size((image.height, image.width), expected)
+        if image.mode in _TOP:  # grey of 2 and 4 bits is stretched to 8 bits: the same fractions
+            return np.asarray(image), _TOP[image.mode]
+    raise MaskFileError(
+        "not probabilities",
+        f"pixel format {image.mode}",
+        hint="expected grey of 8 or 16 bits, a TIFF of floats, .npy or .npz",
+    )
 
 
 def _fractions(levels: NDArray[np.generic], top: int) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,12 @@ MAX_JSON_BYTES: Final = 2**28
 MAX_JSON_NODES: Final = 2**22
 """Values and keys of one text: each takes some ten times the memory of its characters."""
 _MAX_INTEGER: Final = 2**63
+_IRREGULAR: Final[tuple[tuple[Callable[[int], bool], str], ...]] = (
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISSOCK, "a socket"),
+)
 
 
 def read_regular(path: Path, *, max_bytes: int) -> bytes:
@@ -29,13 +36,25 @@ def read_regular(path: Path, *, max_bytes: int) -> bytes:
     try:
         about = path.lstat()
         if not stat.S_ISREG(about.st_mode):
-            kind = "a link" if stat.S_ISLNK(about.st_mode) else "not a file"
+            kind = "a link" if stat.S_ISLNK(about.st_mode) else irregular(path) or "not a file"
             raise SegbenchError(f"{path}: is {kind}; expected a file")
         if about.st_size > max_bytes:
             raise SegbenchError(f"{path}: {about.st_size:,} bytes, expected at most {max_bytes:,}")
         return path.read_bytes()
     except OSError as error:
         raise SegbenchError(f"{path}: unreadable ({error.strerror})") from error
+
+
+def irregular(path: Path) -> str:
+    """What a name leads to that is neither a file nor a folder; empty where it is one."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        if not path.is_symlink():
+            return error.strerror or type(error).__name__
+        return f"a link to {path.readlink()}, which leads nowhere"
+    kind = next((words for is_kind, words in _IRREGULAR if is_kind(mode)), "")
+    return f"a link to {path.readlink()}, {kind}" if kind and path.is_symlink() else kind
 
 
 def read_json(path: Path, *, max_bytes: int = MAX_JSON_BYTES) -> Any:  # noqa: ANN401  any JSON

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segbench.errors import SegbenchError
+from segbench.masks.content import IMAGE_FORMATS, not_one_of
 from segbench.masks.labels import LabelClass
 from segbench.masks.places import Place, Remote, is_url, place_of
 from segbench.masks.png import PALETTE, open_png, samples
@@ -176,7 +177,7 @@ class PreparedDataset:
                 stored = samples(png)
                 if stored is not None:
                     return stored.astype(np.uint8, copy=False)
-            with Image.open(io.BytesIO(data)) as image:
+            with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
                 if image.mode != "P" or (image.height, image.width) != row.size:
                     raise SegbenchError(
                         f"{path}: {image.mode} {image.width}x{image.height}, expected a palette "
@@ -275,7 +276,10 @@ def read_rgb(path: Place, *, size: tuple[int, int] | None = None) -> NDArray[np.
         SegbenchError: The file is missing, damaged or has another size than expected.
     """
     try:
-        with Image.open(path if isinstance(path, Path) else io.BytesIO(path.read_bytes())) as image:
+        data = path.read_bytes()
+        if other := not_one_of(IMAGE_FORMATS, data):
+            raise SegbenchError(f"{path}: {other}")
+        with Image.open(io.BytesIO(data), formats=IMAGE_FORMATS) as image:
             if size is not None and (image.height, image.width) != size:
                 raise SegbenchError(
                     f"{path}: {image.width}x{image.height}, expected {size[1]}x{size[0]}"

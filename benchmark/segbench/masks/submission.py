@@ -26,7 +26,7 @@ from segbench.masks.archives import (
 )
 from segbench.masks.decode import ARRAY_ENDINGS, IMAGE_ENDINGS, MASK_ENDINGS, decode, from_array
 from segbench.masks.decoded import Decoded, MaskFileError, Size
-from segbench.masks.json_files import MAX_JSON_BYTES
+from segbench.masks.json_files import MAX_JSON_BYTES, irregular
 from segbench.masks.naming import Naming, members_of
 from segbench.masks.places import Remote
 from segbench.masks.tables import RleTable, TableOptions, read_table
@@ -242,6 +242,8 @@ def _open(path: Path | Remote, asked: _Asked, *, links: bool) -> Submission:
             refuse_links(path)
         read = _InFolder(os.path.abspath(path))  # noqa: PTH100  a string, as below
         return _files(str(path), _names_in(path), read, asked)
+    if (kind := irregular(path)) and path.exists():
+        raise SegbenchError(f"{path}: it is {kind}; expected a folder, or a file of predictions")
     if not path.exists():
         raise SegbenchError(
             f"{path}: no such folder or file; expected predictions (a folder, .zip or .tar with "
@@ -316,12 +318,25 @@ def _from_archive(path: Path, kind: str, archive: Archive, asked: _Asked) -> Sub
 
 
 def _names_in(folder: Path) -> list[str]:
-    """The path from a folder of every file below it; links to folders are not followed."""
+    """The path from a folder of every file below it; links to folders are not followed.
+
+    Raises:
+        SegbenchError: Something that has the name of a mask is no file.
+    """
     found: list[str] = []
+    others: list[tuple[str, str]] = []
     for place, _, names in os.walk(folder):  # strings all the way: there may be a million
         inside = os.path.relpath(place, folder).replace(os.sep, "/")
-        files = (name for name in names if os.path.isfile(f"{place}/{name}"))  # noqa: PTH113
-        found += files if inside == "." else (f"{inside}/{name}" for name in files)
+        start = "" if inside == "." else f"{inside}/"
+        for name in names:
+            if os.path.isfile(f"{place}/{name}"):  # noqa: PTH113
+                found.append(start + name)
+            elif _ending(name) in MASK_ENDINGS and not _is_junk(start + name):
+                others.append((start + name, irregular(Path(place, name))))
+    problems = Problems()
+    for name, kind in sorted(others):
+        problems.add("no file", f"{name} ({kind})", hint="put the mask itself there")
+    problems.raise_if_any(f"{folder}: refused, and nothing was read:")
     return found
 
 

@@ -11,9 +11,16 @@ import numpy as np
 
 from segbench.errors import Problems, SegbenchError
 from segbench.masks.cache import CACHE
+from segbench.masks.decode import decode
+from segbench.masks.decoded import Kind, Value
 from segbench.masks.digests import content_line, digest
+from segbench.masks.forms import Seen, contradiction
 from segbench.masks.labels import IGNORE_ID, id_problems
 from segbench.masks.prepared import SPLITS, PreparedDataset, Row
+
+_ADVICE_ON_PALETTES = (
+    "in a prepared mask the number is the class; which is meant? prepare again with --force"
+)
 
 Progress = Callable[[int, int], None]
 
@@ -84,24 +91,32 @@ def _check_pixels(
     """The content line of every sample that can be read."""
     known = np.array([label.id for label in dataset.classes] + [IGNORE_ID], dtype=np.uint8)
     lines: dict[str, str] = {}
+    seen = Seen()
 
-    def one(row: Row) -> tuple[str, list[int]]:
+    def one(row: Row) -> tuple[str, list[int], list[Value]]:
         sample = dataset.read(row)
-        unknown = np.setdiff1d(sample.mask, known).tolist()
-        return content_line(row.id, sample.image, sample.mask), unknown
+        there = np.unique(sample.mask)
+        unknown = np.setdiff1d(there, known).tolist()
+        stored = decode((dataset.folder / row.mask).read_bytes(), ".png").values
+        line = content_line(row.id, sample.image, sample.mask)
+        return line, unknown, [stored[i] for i in there.tolist()]
 
     with ThreadPoolExecutor(jobs) as pool:
         futures = [pool.submit(one, row) for row in dataset.rows]
         for done, (row, future) in enumerate(zip(dataset.rows, futures, strict=True), 1):
             try:
-                lines[row.id], unknown = future.result()
+                lines[row.id], unknown, values = future.result()
             except SegbenchError as error:
                 if (dataset.root / row.image).exists() and (dataset.root / row.mask).exists():
                     problems.add("faulty file", str(error))
             else:
+                seen.add(row.id, Kind.VALUES, valid=values)
                 if unknown:
                     problems.add("unknown class id in a mask", f"{row.id}: {unknown[:5]}")
             progress(done, len(dataset.rows))
+    colours = {label.color: label.id for label in dataset.classes}
+    if why := contradiction(seen, {label.id: label.id for label in dataset.classes}, colours):
+        problems.add("palettes that contradict the class ids", why, hint=_ADVICE_ON_PALETTES)
     return lines
 
 

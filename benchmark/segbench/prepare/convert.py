@@ -15,6 +15,7 @@ from segbench.errors import SegbenchError
 from segbench.masks.decoded import Value
 from segbench.masks.digests import content_line
 from segbench.masks.encode import encode_mask, encode_rgb
+from segbench.masks.json_files import irregular
 from segbench.masks.labels import LabelClass
 from segbench.prepare.layout import Pair
 from segbench.prepare.source_images import read_source_image
@@ -110,6 +111,8 @@ def write_sample(
 
 
 def _read(path: Path) -> bytes:
+    if kind := irregular(path):
+        raise SegbenchError(f"{path}: not readable ({kind})")
     try:
         return path.read_bytes()
     except OSError as error:

@@ -16,14 +16,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from PIL import Image
-
 from segbench.catalog.card import Layout
 from segbench.catalog.cards import SPLIT_COLUMNS, read_dataset
 from segbench.catalog.splitting import folds, split_by_shares
 from segbench.errors import SegbenchError
 from segbench.masks.decode import IMAGE_ENDINGS, LOSSY_ENDINGS
 from segbench.masks.labels import id_problems
+from segbench.masks.prepared import read_rgb
 from segbench.prepare.layout import Pair, find_pairs
 from segbench.prepare.new_coding import Coding, Hold, find_coding, looks_like_a_mask
 
@@ -245,8 +244,7 @@ def _card(folder: Path, guess: Guess, slug: str) -> str:
         for number, label, color in guess.coding.classes
     )
     first = guess.pairs[min(guess.pairs)]
-    with Image.open(first.image) as image:
-        size = f"{image.width}x{image.height}"
+    height, width = read_rgb(first.image).shape[:2]
     return f"""\
 # Written by `segbench new-dataset` from {len(guess.pairs)} images with masks. Read it, fill it in,
 # then: segbench prepare {slug} --card CARD_FOLDER --source FOLDER
@@ -256,7 +254,7 @@ version = "1"
 title = {quoted(folder.resolve().name)}
 task = "semantic"
 # What the pictures show, how many, how they were annotated.
-description = "{len(guess.pairs)} images with masks (the first is {size})."
+description = "{len(guess.pairs)} images with masks (the first is {width}x{height})."
 # How to cite it.
 citation = "unpublished"
 # Reference pixels of this value are not scored.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
 
 from segbench.errors import SegbenchError
-from segbench.masks.content import IMAGE_FORMATS, LOSSY, format_of, what_else
+from segbench.masks.content import IMAGE_FORMATS, format_of, not_one_of
 from segbench.masks.tiff import Tags, read_unusual
 
 BROWSER_FORMATS = {"PNG": ".png", "JPEG": ".jpg"}
@@ -31,20 +31,15 @@ def read_source_image(path: Path, data: bytes) -> tuple[NDArray[np.uint8], str |
         SegbenchError: It is no picture that is read, or 8-bit RGB would lose some of it: more than
             8 bits, floats, more than three bands, transparent pixels, several frames.
     """
-    content = format_of(data)
-    if content not in IMAGE_FORMATS:
-        found, advice = what_else(data)
-        found = LOSSY.get(content, found)
-        raise SegbenchError(
-            f"{path}: it is {found}; expected an image as {', '.join(IMAGE_FORMATS)} ({advice})"
-        )
+    if other := not_one_of(IMAGE_FORMATS, data):
+        raise SegbenchError(f"{path}: {other}")
     try:
         with Image.open(io.BytesIO(data), formats=IMAGE_FORMATS) as image:
             return _pixels(path, image, data), _kept_as(image)
     except SegbenchError:
         raise
     except Exception as error:  # Pillow raises many types on damaged files
-        if content == "TIFF":
+        if format_of(data) == "TIFF":
             raise _refused_unusual(path, data, error) from error
         raise SegbenchError(f"{path}: not a readable image ({error})") from error
 

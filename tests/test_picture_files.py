@@ -1,0 +1,143 @@
+"""Files where pictures are expected: pipes, devices, other formats, grey maps, prepared palettes."""
+
+from __future__ import annotations
+
+import io
+import os
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+import segbench as sb
+from segbench.errors import SegbenchError
+from segbench.masks.decode import MaskFileError
+from segbench.masks.grey import GreyMaps
+from segbench.masks.prepared import read_rgb
+from segbench.masks.submission import Files, open_submission
+from segbench.prepare.check import check_prepared
+from segbench.prepare.convert import convert_pair
+from segbench.prepare.layout import Pair
+
+MASK = np.array([[0, 1, 1], [0, 0, 1]], np.uint8)
+
+needs_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+
+IRREGULAR = {
+    "a named pipe": os.mkfifo if hasattr(os, "mkfifo") else None,
+    "a link to /dev/zero, a device": lambda path: path.symlink_to("/dev/zero"),
+    "a link to nowhere.png, which leads nowhere": lambda path: path.symlink_to("nowhere.png"),
+}
+
+
+@needs_pipes
+@pytest.mark.parametrize("kind", IRREGULAR)
+@pytest.mark.parametrize("side", ["predictions", "references"])
+def test_what_is_no_file_is_said_with_the_reason(tmp_path, kind, side):
+    """Not called missing, and never waited for."""
+    Image.fromarray(MASK).save(tmp_path / "a.png")
+    IRREGULAR[kind](tmp_path / "b.png")
+    truth = {"a": MASK, "b": MASK}
+    pair = (tmp_path, truth) if side == "predictions" else (truth, tmp_path)
+    with pytest.raises(SegbenchError) as caught:
+        sb.evaluate(pair[0], references=pair[1])
+    assert f"b.png ({kind})" in str(caught.value)
+
+
+@needs_pipes
+def test_a_pipe_in_place_of_a_folder_or_of_a_source_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "b.json")
+    with pytest.raises(SegbenchError, match="it is a named pipe"):
+        open_submission(tmp_path / "b.json")
+    os.mkfifo(tmp_path / "b.png")
+    pair = Pair(tmp_path / "b.png", tmp_path / "b.png")
+    with pytest.raises(SegbenchError, match=r"b\.png: not readable \(a named pipe\)"):
+        convert_pair("b", pair, rule=None, classes=(), into=tmp_path, pinned=(None, None))
+
+
+def tiff(array: np.ndarray, **options) -> bytes:
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, array, **options)
+    return stream.getvalue()
+
+
+def saved(image: Image.Image, kind: str, **options) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def grey_map(data: bytes, ending: str) -> np.ndarray:
+    files = Files("here", {"a": f"a{ending}"}, (), lambda _: data)
+    return GreyMaps(files).decode("a", (2, 3), any_size=False, threshold=0.5).probabilities
+
+
+LEVELS = np.array([[0, 10, 128], [200, 254, 255]], np.uint8)
+MAPS = {
+    "black is zero": (tiff(LEVELS), ".tif"),
+    "white is zero": (tiff(LEVELS, photometric="miniswhite"), ".tif"),
+    "turned": (tiff(LEVELS, extratags=[(274, "H", 1, 6, True)]), ".tif"),
+    "16 bits": (tiff(LEVELS * np.uint16(257), photometric="miniswhite"), ".tif"),
+    "float64": (tiff(LEVELS / 255), ".tif"),
+    "png": (saved(Image.fromarray(LEVELS), "PNG"), ".png"),
+    "bmp": (saved(Image.fromarray(LEVELS), "BMP"), ".bmp"),
+}
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_grey_maps_are_the_stored_levels(name):
+    np.testing.assert_allclose(grey_map(*MAPS[name]), LEVELS / 255, atol=1e-12)
+
+
+REFUSED_MAPS = {
+    "signed": (tiff(LEVELS.view(np.int8)), ".tif", "pixel format L"),
+    "jpeg": (saved(Image.fromarray(LEVELS), "JPEG"), ".png", "its content is JPEG"),
+    "jpeg in tiff": (saved(Image.fromarray(LEVELS), "TIFF", compression="jpeg"), ".tif", "lossy file"),
+    "empty": (b"", ".png", "an empty file"),
+    "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 3 2\n", ".png", "it is PostScript"),
+    "git lfs": (b"version https://git-lfs.github.com/spec/v1\n", ".png", "git lfs pull"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED_MAPS)
+def test_grey_maps_of_other_kinds_are_refused_in_words(name):
+    data, ending, words = REFUSED_MAPS[name]
+    with pytest.raises(MaskFileError) as caught:
+        grey_map(data, ending)
+    assert words in str(caught.value)
+
+
+def test_no_decoder_is_started_on_an_image_of_another_format(tmp_path, monkeypatch):
+    (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n")
+
+    def opened(*_args, **_options):
+        raise AssertionError("a decoder was started")
+
+    monkeypatch.setattr(Image, "open", opened)
+    with pytest.raises(SegbenchError, match="it is PostScript; expected PNG"):
+        read_rgb(tmp_path / "a.png")
+
+
+def test_check_finds_palettes_that_contradict_the_ids(tmp_path, synthetic):
+    """The pixels are as they were, so that no digest tells."""
+    root = tmp_path / "synthetic-lesions"
+    source = synthetic / "synthetic-lesions"
+    rows = sb.PreparedDataset.open(source).rows[:1]
+    (root / "images").mkdir(parents=True)
+    (root / "masks").mkdir()
+    header = (source / "samples.csv").read_text().splitlines()[:2]
+    (root / "samples.csv").write_text("\n".join(header) + "\n")
+    (root / "dataset.json").write_bytes((source / "dataset.json").read_bytes())
+    for name in (rows[0].image, rows[0].mask):
+        (root / name).write_bytes((source / name).read_bytes())
+
+    def kinds() -> set[str]:
+        return {*check_prepared(root, jobs=1, progress=lambda *_: None).problems.kinds}
+
+    assert "palettes that contradict the class ids" not in kinds()
+    with Image.open(root / rows[0].mask) as image:
+        image.load()
+        image.putpalette([255, 255, 255, 0, 0, 0])
+        image.save(root / rows[0].mask, bits=8)
+    assert "palettes that contradict the class ids" in kinds()
