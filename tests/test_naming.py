@@ -174,8 +174,9 @@ def test_values_are_mapped_on_both_sides(tmp_path, segbench):
     assert "255 is ignored: 2 pixels are not scored" in notes
 
 
-def test_two_void_values_and_negative_ones_are_mapped_away():
-    policy = ReferencePolicy(map={-1: 255, 254: 255})
+@pytest.mark.parametrize("values", [{-1: 255, 254: 255}, "-1=ignore,254=ignore"])
+def test_two_void_values_and_negative_ones_are_mapped_away(values):
+    policy = ReferencePolicy(map=values)
     references = {"a": np.array([[0, 1, 2, -1, 254]])}
     result = sb.evaluate(
         {"a": np.array([[0, 1, 2, 0, 0]])}, references=references, reference_policy=policy

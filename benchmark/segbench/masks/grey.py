@@ -28,7 +28,7 @@ from segbench.masks.labels import LabelClass
 from segbench.masks.submission import Arrays, Files, Submission
 from segbench.masks.tables import RleTable
 from segbench.masks.tiff import LOSSLESS, Tags
-from segbench.masks.value_map import Mapped, ValueMap
+from segbench.masks.value_map import Mapped, ValueMap, as_map
 
 _TOP: Mapping[str, int] = {"L": 255, "I;16": 65535, "I;16B": 65535, "I;16L": 65535}
 
@@ -37,7 +37,7 @@ def read_as(
     submission: Submission,
     form: Form | None,
     classes: Sequence[LabelClass],
-    values: ValueMap | None = None,
+    values: ValueMap | str = "",
 ) -> Submission:
     """The submission, with what was asked for: grey levels as probabilities, or values mapped.
 
@@ -47,7 +47,7 @@ def read_as(
         SegbenchError: A table names others.
     """
     if values:
-        submission = Mapped(submission, values)
+        submission = Mapped(submission, as_map(values))
     elif isinstance(submission, RleTable):
         return submission.of_classes(classes)
     if form is not Form.PROBABILITIES:

@@ -184,20 +184,16 @@ def _by_number(seen: Seen, changed: Mapping[int, int]) -> dict[Value, int]:
 
 
 def _refuse_other_kinds(seen: Seen) -> None:
+    advice = {
+        Kind.PROBABILITIES: "save class ids, as (mask > 0.5).astype('uint8')",
+        Kind.COLOURS: "save grey PNG, one number a class; or say what each colour stands for with "
+        "--references-map '#rrggbb=1'",
+    }
     problems = Problems()
     for kind, where in seen.kinds.items():
         if kind is not Kind.VALUES:
             for identifier in where:
-                problems.add(
-                    f"{kind} where class ids are expected",
-                    identifier,
-                    hint="save references as grey PNG, one number a class"
-                    + (
-                        "; or say what each colour stands for with --references-map '#rrggbb=1'"
-                        if kind is Kind.COLOURS
-                        else ""
-                    ),
-                )
+                problems.add(f"{kind} where class ids are expected", identifier, hint=advice[kind])
     problems.raise_if_any("the references cannot be read")
 
 

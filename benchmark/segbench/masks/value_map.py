@@ -52,12 +52,17 @@ def _number(text: str) -> int | None:
     return int(text) if re.fullmatch(r"-?[0-9]{1,18}", text) else None
 
 
-def map_text(values: ValueMap) -> str:
+def as_map(values: ValueMap | str) -> ValueMap:
+    """A map that was given as such, or as `--map` says it."""
+    return parse_map(values) if isinstance(values, str) else values
+
+
+def map_text(values: ValueMap | str) -> str:
     """A map as `--map` says it, the inverse of `parse_map`."""
     return ",".join(
         f"{'#' + bytes(value).hex() if isinstance(value, tuple) else value}="
         f"{_IGNORE if number == IGNORE_ID else number}"
-        for value, number in values.items()
+        for value, number in as_map(values).items()
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from segbench.errors import Problems, SegbenchError
 from segbench.masks.decoded import Kind, MaskFileError, Size, Value
 from segbench.masks.forms import FORM_FLAGS, Form, Seen, number_of
-from segbench.masks.labels import BACKGROUND, IGNORE_ID, LabelClass, Rgb, class_name_problem
+from segbench.masks.labels import BACKGROUND, IGNORE_ID, LabelClass, class_name_problem
 from segbench.masks.naming import Naming, words
 from segbench.masks.places import Place
 from segbench.masks.references import Means255, decide_references
 from segbench.masks.submission import Arrays, Files, Submission, open_submission
-from segbench.masks.value_map import Mapped, ValueMap, map_text
+from segbench.masks.value_map import Mapped, ValueMap, as_map, map_text
 from segbench.scoring.target import BareItem, Target
 
 BINARY_NAMES = (BACKGROUND, "object")
@@ -43,7 +43,7 @@ class ReferencePolicy:
     suffix: str = ""
     ending: str = ""
     ids: str = ""
-    map: ValueMap = field(default_factory=dict[int | Rgb, int])
+    map: ValueMap | str = ""
     form: Form | None = None
     means_255: Means255 | None = None
     background: bool | None = None
@@ -105,13 +105,14 @@ def reference_target(
     else:
         source, name = Arrays(references, origin="references in memory"), "arrays"
     if policy.map:
-        source = Mapped(source, policy.map)
+        source = Mapped(source, as_map(policy.map))
     seen, sizes, at_255 = _look_at(source, jobs)
     try:
         reading = decide_references(
             seen,
             several_objects=len(class_names) > len(BINARY_NAMES),
-            means_255=policy.means_255 or ("ignore" if IGNORE_ID in policy.map.values() else None),
+            means_255=policy.means_255
+            or ("ignore" if IGNORE_ID in as_map(policy.map).values() else None),
             asked=policy.form,
         )
     except SegbenchError as error:

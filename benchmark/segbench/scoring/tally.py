@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from typing import Any, Literal, TypeVar, cast
 
@@ -22,7 +22,7 @@ from segbench.masks.decoded import IDENTITY, Decoded, Kind, MaskFileError, Size,
 from segbench.masks.digests import content_line, digest
 from segbench.masks.forms import FORM_FLAGS, Form, Reading, Seen, decide
 from segbench.masks.grey import read_as
-from segbench.masks.labels import IGNORE_ID, Rgb
+from segbench.masks.labels import IGNORE_ID
 from segbench.masks.naming import words
 from segbench.masks.runs import Runs, as_mask
 from segbench.masks.submission import Submission
@@ -47,12 +47,13 @@ _AT_ONCE = 4096
 class Policy:
     """What is accepted that is refused by default, and how soft predictions are cut.
 
-    `map` gives the class ids of values before they are read, as `{254: 0, (255, 0, 0): 1}`.
+    `map` gives the class ids of values before they are read, as `{254: 0, (255, 0, 0): 1}` or
+    `"254=0,#ff0000=1"`.
     `min_score` is the cut of detections; `rle_order` how the runs of a .csv number pixels.
     """
 
     form: Form | None = None
-    map: ValueMap = field(default_factory=dict[int | Rgb, int])
+    map: ValueMap | str = ""
     missing: Literal["error", "worst"] = "error"
     extra: Literal["error", "ignore"] = "error"
     resize: Literal["error", "nearest"] = "error"
