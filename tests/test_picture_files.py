@@ -11,6 +11,7 @@ import tifffile
 from PIL import Image
 
 import segbench as sb
+from segbench.catalog.card import IdsRule, ThresholdRule
 from segbench.errors import SegbenchError
 from segbench.masks.decode import MaskFileError
 from segbench.masks.grey import GreyMaps
@@ -19,6 +20,8 @@ from segbench.masks.submission import Files, open_submission
 from segbench.prepare.check import check_prepared
 from segbench.prepare.convert import convert_pair
 from segbench.prepare.layout import Pair
+from segbench.prepare.new_coding import find_coding
+from segbench.prepare.source_masks import read_source_mask
 
 MASK = np.array([[0, 1, 1], [0, 0, 1]], np.uint8)
 
@@ -141,3 +144,58 @@ def test_check_finds_palettes_that_contradict_the_ids(tmp_path, synthetic):
         image.putpalette([255, 255, 255, 0, 0, 0])
         image.save(root / rows[0].mask, bits=8)
     assert "palettes that contradict the class ids" in kinds()
+
+
+def colour_picture(colour=(255, 255, 255)) -> Image.Image:
+    return Image.fromarray((MASK[..., None] * np.array(colour)).astype(np.uint8))
+
+
+def numbered_anew() -> Image.Image:
+    """Background and two classes, of which the palette calls black 1, as it pleases."""
+    image = Image.fromarray(MASK + np.uint8(1))
+    image.putpalette([0, 0, 255, 0, 0, 0, 255, 0, 0])
+    return image
+
+
+NEW_CARDS = {
+    "web palette": (colour_picture().convert("P"), "PNG", "one-bit"),
+    "adaptive": (colour_picture().quantize(2), "PNG", "one-bit"),
+    "jpeg": (colour_picture(), "JPEG", "threshold"),
+}
+
+
+@pytest.mark.parametrize("name", NEW_CARDS)
+def test_a_new_card_reads_the_masks_as_they_are_meant(tmp_path, name):
+    image, kind, rule = NEW_CARDS[name]
+    (tmp_path / "a.png").write_bytes(saved(image, kind))
+    assert f'kind = "{rule}"' in find_coding(tmp_path, ["a.png"], None).rule
+
+
+NO_CARDS = {
+    "black is 1": (numbered_anew(), "PNG", {}, "palette index 1"),
+    "webp": (colour_picture(), "WEBP", {}, "WebP"),
+    "jpeg in tiff": (colour_picture(), "TIFF", {"compression": "jpeg"}, "compression 7"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NO_CARDS)
+def test_a_new_card_is_not_guessed(tmp_path, name):
+    image, kind, options, words = NO_CARDS[name]
+    (tmp_path / "a.png").write_bytes(saved(image, kind, **options))
+    with pytest.raises(SegbenchError) as caught:
+        find_coding(tmp_path, ["a.png"], None)
+    assert words in str(caught.value)
+
+
+REFUSED_SOURCES = {
+    "jpeg in tiff": (saved(Image.fromarray(LEVELS), "TIFF", compression="jpeg"), ThresholdRule(kind="threshold", above=127), "lossy compression 7"),
+    "floats": (tiff(LEVELS / 255), IdsRule(kind="ids"), "floats; expected class ids"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED_SOURCES)
+def test_source_masks_that_no_rule_reads(tmp_path, name):
+    data, rule, words = REFUSED_SOURCES[name]
+    with pytest.raises(SegbenchError) as caught:
+        read_source_mask(tmp_path / "a.tif", data, rule, ())
+    assert words in str(caught.value)

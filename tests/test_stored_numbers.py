@@ -186,6 +186,28 @@ def test_references_in_doubt_are_refused(_name, files, means, words):
     assert words in str(caught.value)
 
 
+PALETTE_REFERENCES = [
+    ("black is 2", {0: RED, 1: GREEN, 2: BLACK}, False, "palette index 2"),
+    ("swapped, of several", {0: WHITE, 1: BLACK}, True, "palette index 1"),
+    ("voc's", VOC, False, ""),
+    ("black and white, of several", {0: BLACK, 1: WHITE}, True, ""),
+    ("what is ignored is black", {0: (128, 64, 128), 1: RED, 2: GREEN, 255: BLACK}, False, ""),
+    ("grey classes", {0: BLACK, 7: (120, 120, 120), 120: RED}, False, ""),
+]
+
+
+@pytest.mark.parametrize(("_name", "file", "several", "words"), PALETTE_REFERENCES, ids=[r[0] for r in PALETTE_REFERENCES])  # fmt: skip
+def test_palettes_of_references_without_a_card(_name, file, several, words):
+    seen = swatches(file)
+    if not words:
+        reading = decide_references(seen, several_objects=several)
+        assert all(reading.class_of[value] == value.number for value in seen.values)
+        return
+    with pytest.raises(SegbenchError, match="--references-form ids") as caught:
+        decide_references(seen, several_objects=several)
+    assert words in str(caught.value)
+
+
 def test_a_complete_miss_is_never_1_because_255_was_taken_for_ignore():
     references = {"a": np.array([[0, 1]]), "b": np.array([[0, 255]])}
     nothing = {"a": np.array([[0, 1]]), "b": np.array([[0, 0]])}

@@ -113,7 +113,7 @@ def contradiction(
     """Why palette indices cannot be taken for numbers; empty where they can.
 
     They can where an index has one colour in all files, and none has the colour of another class,
-    or the grey of another class's number.
+    or, all being grey, another class's number as its grey.
 
     Args:
         seen: The values of all files.
@@ -121,6 +121,7 @@ def contradiction(
         class_of_color: The class that a colour stands for, of the colours that are known.
     """
     first: dict[int, tuple[Rgb, list[str]]] = {}
+    ramp = all(len({*swatch.color}) == 1 for swatch in seen.swatches)
     for swatch, where in seen.swatches.items():
         color, there = first.setdefault(swatch.number, (swatch.color, where))
         if color != swatch.color:
@@ -129,7 +130,7 @@ def contradiction(
                 f"{swatch.color} in {some(where)}"
             )
         own, shown = class_of_index.get(swatch.number), class_of_color.get(color)
-        if shown is None and len({*color}) == 1:  # a ramp of grey that was numbered anew
+        if shown is None and ramp:  # of grey, but numbered anew
             shown = class_of_index.get(color[0])
         if own is not None and shown is not None and own != shown:
             return (
@@ -137,6 +138,25 @@ def contradiction(
                 f"which stands for class {shown}"
             )
     return ""
+
+
+def contradiction_without_card(
+    seen: Seen, *, one_object: bool, several_objects: bool = False
+) -> str:
+    """Why palette indices cannot be taken for numbers where no card says what colours mean.
+
+    Of one object white is the object and black is not. Among several, black is 0 if anything, and
+    palettes of nothing but black and white show one object, whatever their numbers are, unless
+    several are known to be there.
+    """
+    if one_object:
+        return contradiction(seen, {0: 0, 1: 1, BINARY_FOREGROUND: 1}, {BLACK: 0, WHITE: 1})
+    colours = {swatch.color for swatch in seen.swatches}
+    all_indices = len(seen.swatches) == len(seen.values)
+    if colours and colours <= {BLACK, WHITE} and all_indices and not several_objects:
+        return "the palettes are black and white"
+    own = {number: number for number in seen.numbers if number != IGNORE_ID}
+    return contradiction(seen, own, {} if Swatch(0, BLACK) in seen.values else {BLACK: 0})
 
 
 def colours_tell_apart(seen: Seen, class_of_color: Mapping[Rgb, int]) -> bool:

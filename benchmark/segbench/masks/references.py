@@ -27,7 +27,7 @@ from segbench.masks.forms import (
     Seen,
     color_of,
     colours_tell_apart,
-    contradiction,
+    contradiction_without_card,
     number_of,
     shown,
     some,
@@ -161,15 +161,10 @@ def _by_black_and_white(seen: Seen) -> ReferenceReading:
 def _by_palette(seen: Seen, *, one_object: bool, several_objects: bool) -> ReferenceReading | None:
     """The reading by black and white where palettes' numbers mean nothing; None where they do."""
     known = _BLACK_AND_WHITE
-    by_number = {0: 0, 1: 1, BINARY_FOREGROUND: 1} if one_object else {}
-    why = contradiction(seen, by_number, known if one_object else {})
-    only_palettes = seen.swatches.keys() == seen.values.keys()
-    if not (why or one_object or several_objects) and only_palettes:
-        two = {color_of(value) for value in seen.values} <= known.keys()
-        why = "the palettes are black and white" if two else ""
+    why = contradiction_without_card(seen, one_object=one_object, several_objects=several_objects)
     if not why:
         return None
-    if not colours_tell_apart(seen, known):
+    if several_objects or not colours_tell_apart(seen, known):
         raise SegbenchError(
             f"{why}, so that it is not known what the numbers mean; say {OPTION_FORM} ids (the "
             f"stored number is the class), or save grey PNG, where nothing is in doubt"

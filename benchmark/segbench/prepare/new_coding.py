@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from segbench.errors import SegbenchError
+from segbench.masks.content import format_of
 from segbench.masks.decode import decode
 from segbench.masks.decoded import Kind, MaskFileError, Value
 from segbench.masks.forms import (
@@ -19,7 +20,7 @@ from segbench.masks.forms import (
     Seen,
     color_of,
     colours_tell_apart,
-    contradiction,
+    contradiction_without_card,
     number_of,
 )
 from segbench.masks.labels import IGNORE_ID, Rgb
@@ -88,8 +89,8 @@ def find_coding(folder: Path, masks: Sequence[str], hold: Hold | None) -> Coding
     if found.seen.kinds.keys() == {Kind.COLOURS}:
         return _by_colour(found)
     numbers = found.seen.numbers
-    two = {0: 0, 1: 1, IGNORE_ID: 1} if numbers.keys() <= {0, 1, IGNORE_ID} else {}
-    if why := contradiction(found.seen, two, {BLACK: 0, WHITE: 1} if two else {}):
+    one_object = numbers.keys() <= {0, 1, IGNORE_ID}
+    if why := contradiction_without_card(found.seen, one_object=one_object):
         if {color_of(v) for v in found.seen.values} <= {BLACK, WHITE} and colours_tell_apart(
             found.seen, {BLACK: 0, WHITE: 1}
         ):
@@ -112,13 +113,16 @@ def find_coding(folder: Path, masks: Sequence[str], hold: Hold | None) -> Coding
 def _look(folder: Path, masks: Sequence[str]) -> _Found:
     found = _Found()
     for name in masks[:: max(1, len(masks) // N_MASKS_LOOKED_AT)]:
+        data = (folder / name).read_bytes()
         try:
-            decoded = decode((folder / name).read_bytes(), PurePosixPath(name).suffix.lower())
+            decoded = decode(data, PurePosixPath(name).suffix.lower())
         except MaskFileError as error:
-            if error.kind not in {"lossy file", "not a mask", "transparent pixels"}:
+            lossy = error.kind == "lossy file"
+            soft = lossy and format_of(data) == "JPEG"  # others are not read by any rule
+            if not soft and error.kind not in {"not a mask", "transparent pixels"}:
                 raise SegbenchError(f"{folder / name}: {error}") from error
             found.soft = True  # soft edges: a grey level decides
-            found.lossy |= error.kind == "lossy file"
+            found.lossy |= lossy
             continue
         pixels = np.bincount(decoded.codes.ravel()).tolist()
         there = {v: n for v, n in zip(decoded.values, pixels, strict=False) if n}
@@ -171,7 +175,8 @@ def _ids(numbers: Mapping[int, object]) -> Coding:
     if not 0 <= min(ids) <= max(ids) < IGNORE_ID:
         raise SegbenchError(
             f"mask values from {min(ids)} to {max(ids)}; class ids go from 0 to 254: map them in a "
-            f'card written by hand (map = {{"-1" = 255}})'
+            f'card written by hand (map = {{"{max(ids) if max(ids) > 0 else min(ids)}" = 1}}; 255 '
+            f"is ignored)"
         )
     classes = tuple(
         (i, "background" if i == 0 else f"class {i}", _COLOURS[n % len(_COLOURS)])

@@ -106,7 +106,7 @@ def _shown(path: Path, data: bytes, *, lossy: bool = False) -> Image.Image:
         raise SegbenchError(f"{path}: several frames or pages; expected one mask")
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         tags = Tags(image)
-        if tags.compression not in LOSSLESS and not lossy:
+        if tags.compression not in LOSSLESS:
             raise SegbenchError(
                 f"{path}: a TIFF with lossy compression {tags.compression}; masks must be stored "
                 f"without loss"
@@ -191,7 +191,11 @@ def _by_id(path: Path, data: bytes, rule: IdsRule, classes: Sequence[LabelClass]
     except SegbenchError as error:
         raise SegbenchError(f"{path}: {error}") from error
     if decoded.kind is not Kind.VALUES:
-        raise SegbenchError(f"{path}: a colour mask; expected class ids (mask.kind = 'palette'?)")
+        what = {
+            Kind.COLOURS: "a colour mask; expected class ids (mask.kind = 'palette'?)",
+            Kind.PROBABILITIES: "floats; expected class ids (mask.kind = 'threshold'?)",
+        }[decoded.kind]
+        raise SegbenchError(f"{path}: {what}")
     used = np.flatnonzero(np.bincount(decoded.codes.ravel())).tolist()
     numbers = [number_of(value) for value in decoded.values]
     stored = np.asarray(numbers, dtype=np.int64)[decoded.codes]
