@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import html
 import json
-import re
-import shlex
 import unicodedata
 from pathlib import Path
 
@@ -209,42 +206,3 @@ def test_options_of_references_need_references(tmp_path, segbench):
         ran = segbench("evaluate", "--predictions", tmp_path, *words)
         assert ran.code == 2, words
         assert "need --references" in ran.err
-
-
-READ_WITH = {
-    "suffix": ("--suffix", "_p"),
-    "ending": ("--suffix", "_p", "--ending", "png"),
-    "ids": ("--ids", "(im.)_p"),
-    "form": ("--suffix", "_p", "--form", "binary"),
-    "map": ("--suffix", "_p", "--map", "255=1"),
-    "extra": ("--suffix", "_p", "--extra", "ignore"),
-    "missing": ("--ids", "(im1)_p", "--missing", "worst"),
-    "classes": ("--suffix", "_p", "--classes", "skin,mole"),
-    "background": ("--suffix", "_p", "--background", "--classes", "skin,mole"),
-    "references-suffix": ("--suffix", "_p", "--references-suffix=-r"),
-    "references-ids": ("--suffix", "_p", "--references-ids", "(im.)-r", "--references-ending", "png"),
-    "references-form": ("--suffix", "_p", "--references-form", "binary"),
-    "references-map": ("--suffix", "_p", "--references-map=-1=ignore,255=1"),
-    "references-255": ("--suffix", "_p", "--references-255", "object"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("case", READ_WITH)
-def test_the_command_of_a_report_computes_the_same(tmp_path, segbench, case):
-    words = READ_WITH[case]
-    end = "-r" if case in {"references-suffix", "references-ids"} else ""
-    save(tmp_path / "r", f"im1{end}.png", f"im2{end}.png", array=TRUTH * np.uint8(255))
-    save(tmp_path / "p", "im1_p.png", array=TRUTH * np.uint8(255))
-    save(tmp_path / "p", "im2_p.png", array=np.roll(TRUTH, 1, axis=1) * np.uint8(255))
-    if case == "extra":
-        save(tmp_path / "p", "im3_p.png", array=TRUTH * np.uint8(255))
-    places = ("--predictions", tmp_path / "p", "--references", tmp_path / "r")
-    ran = segbench("evaluate", *places, *words, "--no-surface", "--out", tmp_path / "out")
-    assert ran.code == 0, ran.err
-    report = html.unescape((tmp_path / "out" / "report.html").read_text())
-    (line,) = set(re.findall(r"segbench evaluate --predictions PREDICTIONS[^<\n]*", report))
-    named = {"PREDICTIONS": str(tmp_path / "p"), "REFERENCES": str(tmp_path / "r")}
-    command = [named.get(word, word) for word in shlex.split(line)]
-    again = segbench(*command[1:], "--json")
-    assert again.code == 0, again.err
-    assert json.loads(again.out) == json.loads((tmp_path / "out" / "scores.json").read_text())

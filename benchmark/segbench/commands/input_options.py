@@ -160,12 +160,13 @@ def reference_policy(
     from segbench.masks.value_map import parse_map  # noqa: PLC0415
     from segbench.scoring.references import ReferencePolicy  # noqa: PLC0415
 
+    parse_map(values, option="--references-map")  # refused before the work
     policy = ReferencePolicy(
         suffix=suffix,
         ending=ending,
         ids=ids,
         form=FORM_FLAGS[form] if form else None,
-        map=parse_map(values, option="--references-map"),
+        map=values,
         means_255=means_255.value if means_255 else None,
         background=background,
     )

@@ -379,7 +379,7 @@ def _option_words(evaluation: Evaluation) -> list[str]:
 
 
 def _command(evaluation: Evaluation) -> str:
-    """The command line that computes the same; the folders are the reader's own."""
+    """The command line that computes the same; folders and files are the reader's own."""
     target = evaluation.target
     words = ["segbench", "evaluate", "--predictions", "PREDICTIONS"]
     if _is_bare(evaluation):
@@ -394,6 +394,6 @@ def _command(evaluation: Evaluation) -> str:
     words += ["--resize", "nearest"] if evaluation.n_resized else []
     words += _option_words(evaluation)
     words += [] if evaluation.interval == "percentile" else ["--interval", evaluation.interval]
-    if cut := re.search(r"\|cut:([\d.e-]+)\|", evaluation.scores[0].signature):
-        words += ["--threshold", cut[1]]
+    if cut := re.search(r"\|cut:([\d.e-]+)(\|chosen:)?", evaluation.scores[0].signature):
+        words += ["--threshold", "THRESHOLD" if cut[2] else cut[1]]
     return shlex.join(words)
