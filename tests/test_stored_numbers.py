@@ -303,6 +303,20 @@ def test_lossy_compression_within_a_tiff_is_refused():
         decode(lossy_tiff(), ".tif")
 
 
+BANDS = {
+    "16-bit colours": (np.full((4, 5, 3), 51400, np.uint16), {"photometric": "rgb"}),
+    "two bands": (np.ones((4, 5, 2), np.uint8), {"photometric": "minisblack", "planarconfig": 1}),
+    "four bands": (np.ones((4, 5, 4), np.uint8), {"photometric": "rgb", "extrasamples": [0]}),
+}
+
+
+@pytest.mark.parametrize("name", BANDS)
+def test_bands_and_bits_that_pillow_drops_are_refused(name):
+    array, options = BANDS[name]
+    with pytest.raises(MaskFileError, match=r"bands of (8|16) bits"):
+        decode(written(array, **options), ".tif")
+
+
 def test_no_decoder_is_started_on_what_is_no_mask(monkeypatch):
     """A stranger's PostScript would start a program."""
 

@@ -201,6 +201,12 @@ def _decode_tiff(
             hint="masks must be stored without loss: save them as PNG, or as TIFF with deflate",
         )
     _one_frame(image)
+    if tags.has_unknown_bands or (tags.bands > 1 and tags.bits > 8):  # noqa: PLR2004
+        raise MaskFileError(  # Pillow would drop them
+            "unreadable file",
+            f"a TIFF of {tags.bands} bands of {tags.bits} bits",
+            hint="save class ids in one band of 8 bits",
+        )
     image.load()
     stored = tags.as_stored(image)
     match stored.mode:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
 
 _WIDTH, _LENGTH, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
-_ORIENTATION, _SAMPLES, _SAMPLE_FORMAT = 274, 277, 339
-_WHITE_IS_ZERO, _SIGNED = 0, 2
+_ORIENTATION, _SAMPLES, _EXTRA, _SAMPLE_FORMAT = 274, 277, 338, 339
+_WHITE_IS_ZERO, _SIGNED, _UNSPECIFIED = 0, 2, 0
 _MAX_RATIO = 1100  # of what Deflate makes of a byte: at most 1032
 
 LOSSLESS: Final = frozenset({1, 2, 3, 4, 5, 8, 32771, 32773, 32809, 32946, 34925, 50000})
@@ -49,6 +49,8 @@ class Tags:
         self.inverted = number(_PHOTOMETRIC, 1) == _WHITE_IS_ZERO
         self.signed = number(_SAMPLE_FORMAT, 1) == _SIGNED
         self.orientation = number(_ORIENTATION, 1)
+        extra = image.tag_v2.get(_EXTRA, ())
+        self.has_unknown_bands = _UNSPECIFIED in (extra if isinstance(extra, tuple) else (extra,))
 
     def as_stored(self, image: Image.Image) -> Image.Image:
         """The loaded image with its rows and columns as they are in the file."""

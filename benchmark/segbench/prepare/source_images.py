@@ -58,6 +58,8 @@ def _pixels(path: Path, image: Image.Image, data: bytes) -> NDArray[np.uint8]:
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         tags = Tags(image)
         bands, bits = tags.bands, tags.bits
+        if tags.has_unknown_bands:
+            raise _refused(path, f"{bands} bands")
         image.load()
         image = tags.as_stored(image)
     else:
