@@ -13,6 +13,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from segbench.board.verify import verify_entry
+from segbench.masks.encode import encode_mask
+from segbench.masks.prepared import PreparedDataset
+
 ROOT = Path(__file__).parents[1]
 WORKFLOW = ROOT / ".github" / "workflows" / "results.yml"
 TEXT = WORKFLOW.read_text()
@@ -35,7 +39,8 @@ def test_actions_are_pinned_and_keep_no_credentials():
     used = [step for step in STEPS if "uses" in step]
     assert used
     for step in used:
-        assert re.fullmatch(r"actions/[a-z-]+@v\d+\.\d+\.\d+", step["uses"])
+        assert re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}", step["uses"])
+        assert re.search(rf"{step['uses']} # v\d+\.\d+\.\d+\n", TEXT)  # whose commit it is
         if "checkout" in step["uses"]:
             assert step["with"]["persist-credentials"] is False
 
@@ -79,7 +84,7 @@ def run(step: dict[str, str], checkout: Path, **env: str) -> subprocess.Complete
         ["bash", "-e", "-o", "pipefail", "-c", step["run"]],
         cwd=checkout,
         env={**os.environ, "PATH": f"{program}{os.pathsep}{os.environ['PATH']}", "SINCE": "main",
-             "MAINTAINER": "", "SEGBENCH_DATA": str(checkout / "data"), **env},
+             "MAINTAINER": "", "SEGBENCH_DATA": str(checkout.parent / "data"), **env},
         capture_output=True,
         text=True,
         check=False,
@@ -114,6 +119,48 @@ def test_its_commands_refuse_a_strangers_change_but_not_a_maintainers(checkout):
     assert refused.returncode == 1
     assert "status that maintainers give" in refused.stderr
     assert run(step, checkout, MAINTAINER="--maintainer").returncode == 0
+
+
+def test_the_data_lie_outside_what_a_stranger_brings():
+    assert "SEGBENCH_DATA" not in JOB["env"]
+    install = named("Install")
+    assert install["working-directory"] == "trusted"
+    assert 'SEGBENCH_DATA=$RUNNER_TEMP/data" >> "$GITHUB_ENV"' in install["run"]
+    assert JOB["defaults"]["run"]["working-directory"] == "submission"
+
+
+def commit(checkout: Path, message: str) -> None:
+    identity = ("-c", "user.name=t", "-c", "user.email=t@example.org")
+    for command in (["add", "-A", "-f"], [*identity, "commit", "-qm", message]):
+        subprocess.run(["git", *command], cwd=checkout, check=True, capture_output=True)
+
+
+def test_a_stranger_who_brings_data_a_card_or_a_board_is_refused_with_the_list(checkout):
+    for name in ("data/ph2/dataset.json", "datasets/ph2/digests.toml", "results/README.md"):
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / name).write_text("mine")
+    commit(checkout, "attack")
+    refused = run(named("Schema, rows against scores, masks against digests"), checkout)
+    assert refused.returncode == 1
+    assert "change outside results/<dataset>/<entry>/ (3)" in refused.stderr
+    assert "data/ph2/dataset.json, datasets/ph2/digests.toml, results/README.md" in refused.stderr
+
+
+def test_references_of_a_strangers_own_score_nothing(tmp_path, synthetic, checkout, board_results):
+    """A folder with a dataset.json, of masks that make a prediction perfect."""
+    name = "synthetic-lesions"
+    data = tmp_path / "own"
+    shutil.copytree(synthetic / name, data / name)
+    made = PreparedDataset.open(data / name)
+    row = made.select("test")[0]
+    changed = 1 - made.read_mask(row)
+    (data / name / row.mask).write_bytes(encode_mask(changed, made.classes))
+    prepared = run({"run": f"segbench prepare {name}"}, checkout, SEGBENCH_DATA=str(data))
+    assert prepared.returncode == 1
+    assert "the reference masks of split test have the digest" in prepared.stderr
+    found = verify_entry(board_results / name / "far", data=data)
+    assert not found.ok
+    assert "reference masks that are not the pinned ones" in found.problems.text()
 
 
 def test_every_segbench_command_in_it_exists():

@@ -413,16 +413,21 @@ def test_a_branch_that_adds_an_entry(checkout, made):
     new = results / D / "mine"
     shutil.copytree(made, new)
     edit(new / "entry.json", lambda c: c.update(name="mine"))
-    (results / "README.md").write_text("the board, anew\n")
-    for rendered in ("site", "plots"):
-        (results / rendered / D).mkdir(parents=True)
-        (results / rendered / D / "index.html").write_text("the board, anew\n")
     for _ in ("before the commit", "after it"):
         found = changed_entries(results, "main")
         assert found.folders == (new,)
         assert not found.problems
         git(checkout, "add", "-A")
         git(checkout, "commit", "-qm", "mine", "--allow-empty")
+    (results / "README.md").write_text("the board, anew\n")
+    (checkout / "setup.py").write_text("print('mine')\n")
+    git(checkout, "add", "-A")
+    git(checkout, "commit", "-qm", "more")
+    kind = "change outside results/<dataset>/<entry>/"
+    assert changed_entries(results, "main").problems.kinds[kind] == [
+        "results/README.md",
+        "setup.py",
+    ]
     edit(new / "entry.json", lambda c: c.update(status="verified"))
     assert "status that maintainers give" in changed_entries(results, "main").problems.kinds
 

@@ -47,16 +47,21 @@ def changed_entries(results: Path, since: str) -> Changes:
     top = Path(_git(results, "rev-parse", "--show-toplevel").strip())
     inside = results.resolve().relative_to(top.resolve())
     base = _git(top, "merge-base", since, "HEAD").strip()
-    listed = _git(top, "diff", "--name-status", "--no-renames", "-z", base, "--", str(inside))
+    listed = _git(top, "diff", "--name-status", "--no-renames", "-z", base)
     problems, folders = Problems(), dict[Path, None]()
     fields = listed.split("\0")[:-1]
     new = _git(top, "ls-files", "--others", "--exclude-standard", "-z", "--", str(inside))
     changed = [*zip(fields[::2], fields[1::2], strict=True)]
     changed += [("A", name) for name in new.split("\0")[:-1]]
     for status, name in changed:
-        parts = Path(name).relative_to(inside).parts
+        parts = _below(Path(name), inside)
         if len(parts) < _DEPTH or parts[0] in RESERVED_NAMES:
-            continue  # the rendered board, which is made from the entries
+            problems.add(
+                f"change outside {inside.as_posix()}/<dataset>/<entry>/",
+                ascii(name)[1:-1],
+                hint="a submission adds an entry and nothing else; maintainers rebuild the board",
+            )
+            continue
         folder = results.joinpath(*parts[: _DEPTH - 1])
         before = _entry_at(top, base, (inside / parts[0] / parts[1] / ENTRY).as_posix())
         if len(parts) > _DEPTH or parts[-1] not in FILES:
@@ -74,6 +79,11 @@ def changed_entries(results: Path, since: str) -> Changes:
     for folder in folders:
         _refuse_status(folder, problems)
     return Changes(folders=tuple(sorted(folders)), problems=problems)
+
+
+def _below(path: Path, folder: Path) -> tuple[str, ...]:
+    """The parts of a path below a folder; none where it is elsewhere."""
+    return path.relative_to(folder).parts if path.is_relative_to(folder) else ()
 
 
 def _refuse_status(folder: Path, problems: Problems) -> None:

@@ -21,8 +21,8 @@ from segbench.masks.tables import read_table
 from segbench.measures import Options
 from segbench.scoring.evaluate import SIZE, Evaluation, score_target
 from segbench.scoring.files import SCORES, scores_json
-from segbench.scoring.rescore import evaluate_rows
-from segbench.scoring.stored import MAX_SCORES_BYTES
+from segbench.scoring.rescore import NOT_PROVEN, evaluate_rows
+from segbench.scoring.stored import MAX_SCORES_BYTES, read_scores, unsaid
 from segbench.scoring.tally import Policy, Progress
 from segbench.scoring.target import prepared_target
 
@@ -40,6 +40,15 @@ class Change:
     new: float | None
     old_signature: str
     new_signature: str
+    old_ci95: tuple[float | None, ...] = ()
+    new_ci95: tuple[float | None, ...] = ()
+
+    @property
+    def of_interval(self) -> bool:
+        """Whether only the interval changes."""
+        return self.old == self.new and unversioned(self.old_signature) == unversioned(
+            self.new_signature
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +64,8 @@ class Rescored:
         changes: The scores (of all samples) that are not what they were.
         n_scores: How many there are.
         notes: What a person should know.
+        says_options: The rows' columns say with which options they were measured; those of an
+            earlier version do not.
     """
 
     folder: Path
@@ -65,11 +76,12 @@ class Rescored:
     changes: tuple[Change, ...]
     n_scores: int
     notes: tuple[str, ...]
+    says_options: bool
 
     @property
     def is_current(self) -> bool:
         """Whether there is nothing to apply: the same numbers of the same versions."""
-        return not self.changes and self.entry == self.before
+        return not self.changes and self.entry == self.before and self.says_options
 
 
 def rescore_entry(
@@ -107,6 +119,10 @@ def rescore_entry(
         source = "predictions" if prepared.is_file() else "rows"
     if source == "rows":
         result = evaluate_rows(folder, by=by)
+        if unproven := [note for note in result.notes if note.startswith(NOT_PROVEN)]:
+            raise SegbenchError(
+                f"{folder}: {unproven[0]}: prepare the dataset, and score the masks"
+            )
         digest = entry.digests.predictions
     else:
         dataset = open_prepared(entry.dataset, data=data_folder(data))
@@ -130,8 +146,8 @@ def rescore_entry(
             ),
         }
     )
-    if changes:
-        made = made.model_copy(update={"history": (*entry.history, _past(entry, changes))})
+    if of_values := tuple(change for change in changes if not change.of_interval):
+        made = made.model_copy(update={"history": (*entry.history, _past(entry, of_values))})
     return Rescored(
         folder=folder,
         entry=made,
@@ -141,6 +157,7 @@ def rescore_entry(
         changes=changes,
         n_scores=len(result.scores),
         notes=result.notes,
+        says_options=not unsaid(read_scores(folder, check=False)),
     )
 
 
@@ -194,14 +211,19 @@ def _changes(claimed: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[Chan
                 new=None if now is None else now["value"],
                 old_signature="" if was is None else was["signature"],
                 new_signature="" if now is None else now["signature"],
+                old_ci95=() if was is None else tuple(was["ci95"]),
+                new_ci95=() if now is None else tuple(now["ci95"]),
             )
         )
     return tuple(changes)
 
 
 def _same(was: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    return Compared().same(was["value"], now["value"]) and (
-        unversioned(was["signature"]) == unversioned(now["signature"])
+    ends = zip(was["ci95"], now["ci95"], strict=True)
+    return (
+        Compared().same(was["value"], now["value"])
+        and all(Compared().same(a, b) for a, b in ends)
+        and unversioned(was["signature"]) == unversioned(now["signature"])
     )
 
 

@@ -16,6 +16,7 @@ from segbench.board.differences import Compared, compare_rows, compare_scores
 from segbench.board.entry import ENTRY, FILES, PREDICTIONS, Entry, find_twin, read_entry
 from segbench.board.write import Mask, entry_json, masks_of
 from segbench.catalog.cards import Dataset, card_folders, read_dataset
+from segbench.catalog.pins import masks_digest, read_pins
 from segbench.errors import Problems, SegbenchError
 from segbench.masks.digests import content_line, digest
 from segbench.masks.json_files import MAX_JSON_BYTES, read_json, read_regular
@@ -26,7 +27,7 @@ from segbench.masks.tables import RleTable, read_table
 from segbench.measures import Options
 from segbench.scoring.evaluate import SIZE, Evaluation, score_target
 from segbench.scoring.files import ROWS, SCORES, scores_json
-from segbench.scoring.rescore import evaluate_rows
+from segbench.scoring.rescore import NOT_PROVEN, evaluate_rows
 from segbench.scoring.stored import MAX_SCORES_BYTES, Stored, read_rows, read_scores
 from segbench.scoring.tally import Policy, Progress
 from segbench.scoring.target import Target, prepared_target
@@ -45,6 +46,7 @@ class Verified:
         done: What was checked, in words.
         problems: Everything that is not as it is claimed.
         notes: What a person should know beside it.
+        proven: Nothing is believed that only the entry itself says; without the data that may be.
     """
 
     folder: Path
@@ -52,6 +54,7 @@ class Verified:
     done: tuple[str, ...]
     problems: Problems
     notes: tuple[str, ...]
+    proven: bool = True
 
     @property
     def ok(self) -> bool:
@@ -102,7 +105,8 @@ def verify_entry(
         entry=check.entry,
         done=tuple(check.done),
         problems=check.problems,
-        notes=tuple(check.notes),
+        notes=(*check.unproven, *check.notes),
+        proven=not check.unproven,
     )
 
 
@@ -155,6 +159,7 @@ class _Check:
     def __init__(self, folder: Path, jobs: int, progress: Progress) -> None:
         self.folder, self.jobs, self.progress = folder, jobs, progress
         self.problems, self.done, self.notes = Problems(), list[str](), list[str]()
+        self.unproven: list[str] = []  # until the masks are scored again
         self.entry: Entry | None = None
 
     def files(self) -> None:
@@ -194,6 +199,7 @@ class _Check:
                 raise SegbenchError(f"{SCORES}: more than {MAX_SUBGROUPS} subgroups by {column}")
         before = len(self.problems)
         again = evaluate_rows(self.folder, by=columns)
+        self.unproven += [note for note in again.notes if note.startswith(NOT_PROVEN)]
         compared = compare_scores(claimed, scores_json(again), self.problems)
         self.masks(entry, stored)
         self._rounded(compared)
@@ -306,6 +312,9 @@ class _Check:
                 f"made on {entry.dataset} version {entry.dataset_version}, prepared is version "
                 f"{target.version}: `segbench rescore` brings an entry to a new version"
             )
+        self._against_pins(entry, target)
+        if self.problems:
+            return
         claimed = self._scores()
         result = score_target(
             target,
@@ -326,8 +335,26 @@ class _Check:
             f"scored again: {rows.n:,} values of {result.table.counts.tp.size:,} rows and "
             f"{scores.n:,} of {SCORES}"
         )
+        self.unproven.clear()
         self._rounded(scores)
         self._rounded(rows)
+
+    def _against_pins(self, entry: Entry, target: Target) -> None:
+        """The references are those of the dataset, whoever prepared the folder."""
+        where = card_folders().get(entry.dataset)
+        pinned = None if where is None else read_pins(where).of(entry.split, entry.fold)
+        if pinned is None:
+            self.notes.append(
+                f"the references of {target.selection} are not pinned: they are believed"
+            )
+            return
+        found = masks_digest((item.id, item.read()) for item in target.items)
+        if found != pinned:
+            self.problems.add(
+                "reference masks that are not the pinned ones",
+                f"{found[:12]}..., pinned {pinned[:12]}...",
+                hint="the prepared folder is not of the dataset's source: prepare it again",
+            )
 
     def is_of(self, entry: Entry, predictions: Path, data: Path | None, *, with_data: bool) -> None:
         """Masks from elsewhere are the entry's."""
@@ -401,6 +428,7 @@ def verification_json(found: Verified) -> dict[str, Any]:
         "name": found.entry.name if found.entry else None,
         "status": found.entry.status if found.entry else None,
         "ok": found.ok,
+        "proven": found.proven,
         "checked": list(found.done),
         "problems": {kind: list(where) for kind, where in found.problems.kinds.items()},
         "notes": list(found.notes),

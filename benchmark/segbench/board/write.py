@@ -18,7 +18,7 @@ from segbench.masks.forms import Reading
 from segbench.masks.labels import LabelClass, foreground
 from segbench.masks.submission import Submission, open_submission
 from segbench.scoring.evaluate import Evaluation
-from segbench.scoring.files import ROWS, SCORES, scores_json
+from segbench.scoring.files import ROWS, SCORES, scores_json, write_rows
 from segbench.scoring.tally import Policy, label_maps
 from segbench.scoring.target import Target
 
@@ -121,7 +121,7 @@ def fill_entry(made: Path, entry: Entry, evaluation: Evaluation, predictions: st
     (made / PREDICTIONS).write_text(predictions, encoding="utf-8")
     (made / ENTRY).write_text(entry_json(entry), encoding="utf-8")
     (made / SCORES).write_text(_text(scores_json(evaluation)), encoding="utf-8")
-    evaluation.rows().to_parquet(made / ROWS, index=False)
+    write_rows(evaluation, made / ROWS)
 
 
 def entry_json(entry: Entry) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
 from segbench.catalog.card import Card
+from segbench.catalog.pins import Pins, read_pins
 from segbench.catalog.strict import read_toml
 from segbench.errors import Problems, SegbenchError
 from segbench.masks.labels import id_problems
@@ -32,11 +33,12 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset in the catalogue: its folder, card and pinned splits (by sample id)."""
+    """A dataset in the catalogue: its folder, card, pinned splits (by sample id) and references."""
 
     folder: Path
     card: Card
     assignments: Mapping[str, Assignment]
+    pins: Pins = field(default_factory=Pins)
 
 
 def content_folder(name: str) -> Path:
@@ -99,7 +101,7 @@ def read_dataset(folder: Path) -> Dataset:
             f"{folder / 'card.toml'}: name = {card.name!r} in a folder called {folder.name!r}; "
             f"the two must be the same"
         )
-    return Dataset(folder, card, _read_splits(folder / "splits.csv"))
+    return Dataset(folder, card, _read_splits(folder / "splits.csv"), read_pins(folder))
 
 
 def _read_splits(path: Path) -> dict[str, Assignment]:

@@ -17,7 +17,7 @@ def changes_table(changes: Sequence[Change]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("measure", "class", "over"):
         table.add_column(name)
-    for name in ("old", "new", "difference"):
+    for name in ("old", "95 % interval", "new", "95 % interval", "difference"):
         table.add_column(name, justify="right")
     for change in changes[:MAX_ROWS]:
         both = change.old is not None and change.new is not None
@@ -26,7 +26,9 @@ def changes_table(changes: Sequence[Change]) -> Table:
             change.label,
             change.over,
             _number(change.old),
+            _interval(change.old_ci95),
             _number(change.new),
+            _interval(change.new_ci95),
             f"{change.new - change.old:+.2g}" if both else "",  # type: ignore[operator]  as `both`
         )
     if len(changes) > MAX_ROWS:
@@ -36,3 +38,7 @@ def changes_table(changes: Sequence[Change]) -> Table:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.6f}"
+
+
+def _interval(ends: Sequence[float | None]) -> str:
+    return "[{:.4f}, {:.4f}]".format(*ends) if ends and None not in ends else ""

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from segbench.errors import Problems
 
 
+BESIDE_ENTRIES = frozenset({"notes.md", "folds.json"})
+"""What a dataset's folder of entries holds beside them."""
+
+
 def verify(
     folders: Annotated[
         list[Path] | None, typer.Argument(help="Entries: results/<dataset>/<entry> ...")
@@ -69,7 +73,7 @@ def verify(
     chosen, forbidden = _choose(
         folders, results=results, since=changed_since, maintainer=maintainer, dataset=dataset
     )
-    if folders and not chosen:
+    if folders and not chosen and dataset:
         raise typer.BadParameter(f"--dataset {dataset}: none of the entries named is of it")
     if predictions is not None and len(chosen) != 1:
         raise typer.BadParameter("--predictions goes with one entry")
@@ -117,14 +121,32 @@ def _choose(
         folders = list(changes.folders)
         forbidden = forbidden if maintainer else changes.problems
     chosen = [f.resolve() if f.name in {"", ".", ".."} else f for f in folders or ()]
+    chosen = [f for f in chosen if not _is_no_entry(f)]
     return [f for f in chosen if dataset in {None, f.absolute().parent.name}], forbidden
+
+
+def _is_no_entry(path: Path) -> bool:
+    """What lies among the entries and is none, as `results/*/*` names it; it is said.
+
+    Only what no board would take for an entry: files, and what a board's build made.
+    """
+    from segbench.board.entry import ENTRY  # noqa: PLC0415
+    from segbench.catalog.card import RESERVED_NAMES  # noqa: PLC0415
+    from segbench.commands.console import note  # noqa: PLC0415
+
+    made = path.absolute().parent.name in RESERVED_NAMES and not (path / ENTRY).exists()
+    if not made and not (path.is_file() and path.name in BESIDE_ENTRIES):
+        return False
+    note(f"{path}: no entry, skipped")
+    return True
 
 
 def _show(found: list[Verified], forbidden: Problems, marked: list[Path]) -> None:
     from segbench.commands.console import harmless, note, say  # noqa: PLC0415
 
     for one in found:
-        say(f"{one.folder}: {'as it claims' if one.ok else 'DOES NOT HOLD WHAT IT CLAIMS'}")
+        right = "as it claims" if one.proven else "NOT PROVEN"
+        say(f"{one.folder}: {right if one.ok else 'DOES NOT HOLD WHAT IT CLAIMS'}")
         lines = [*one.done, *(f"note: {text}" for text in one.notes)]
         lines += one.problems.text().splitlines()
         lines += ["marked: verified"] if one.folder in marked else []

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from segbench.catalog.card import DrawnSource, KaggleSource, ManualSource, UrlSource
 from segbench.catalog.cards import Dataset
+from segbench.catalog.pins import check_pins
 from segbench.errors import SegbenchError
 from segbench.masks.prepared import PreparedDataset
 from segbench.prepare.build import (
@@ -57,8 +58,11 @@ def prepare(request: Request, *, progress: Progress) -> tuple[PreparedDataset, b
         made = build_drawn(
             request.dataset, drawn, target=target, jobs=request.jobs, progress=progress
         )
-        return made, True
-    return _from_source(request, target, progress), True
+    else:
+        made = _from_source(request, target, progress)
+    if not request.unpinned:
+        _hold_to_pins(request, made)
+    return made, True
 
 
 def _already(request: Request, target: Path) -> PreparedDataset | None:
@@ -77,7 +81,32 @@ def _already(request: Request, target: Path) -> PreparedDataset | None:
             f"{target}: holds {len(found.rows)} of {expected} samples, prepared with --partial; "
             f"go on with that by giving --partial again, or replace it with --force"
         )
+    if not request.unpinned:
+        _hold_to_pins(request, found)
     return found
+
+
+def _hold_to_pins(request: Request, made: PreparedDataset) -> None:
+    """Refuse masks that are not the pinned ones: of a folder found, or just converted.
+
+    Raises:
+        SegbenchError: A whole split has others.
+    """
+    rows = {row.id: row for row in made.rows}
+    pins, assigned = request.dataset.pins, request.dataset.assignments.values()
+    ids = {
+        "splits": {name: [a.id for a in assigned if a.split == name] for name in pins.splits},
+        "folds": {name: [a.id for a in assigned if str(a.fold) == name] for name in pins.folds},
+    }
+    check_pins(
+        pins,
+        {
+            kind: {name: own for name, own in found.items() if rows.keys() >= set(own)}
+            for kind, found in ids.items()
+        },
+        lambda identifier: made.read_mask(rows[identifier]),
+        where=str(made.root),
+    )
 
 
 def _from_source(request: Request, target: Path, progress: Progress) -> PreparedDataset:

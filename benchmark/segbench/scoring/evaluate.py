@@ -116,6 +116,15 @@ class Evaluation:
             return names[0]
         return FOREGROUND if self.table.background is not None else ALL
 
+    def measured(self) -> dict[str, Measure]:
+        """By column of the rows the measure behind its values, with all its options."""
+        names = self.table.class_names
+        found: dict[str, Measure] = {}
+        for measure in (score.measure for score in self.scores):
+            if measure.over == "images" and measure.label in names:
+                found.setdefault(measure.key, measure)
+        return found
+
     def rows(self) -> pd.DataFrame:
         """One row per sample and class: counts, per-image measures, the dataset's columns."""
         import pandas as pd  # noqa: PLC0415

@@ -18,6 +18,8 @@ from segbench.scoring.soft_files import PROBABILITIES, write_cells
 from segbench.statistics.bootstrap import LEVEL, SEED, Method, n_resamples_of
 
 SCORES, ROWS, REPORT = "scores.json", "rows.parquet", "report.html"
+MEASURE = "segbench.measure"
+"""In the metadata of a column of rows.parquet: the measure, as a signature begins."""
 OURS = frozenset({SCORES, ROWS, REPORT, PROBABILITIES, JOURNAL})
 
 
@@ -106,12 +108,28 @@ def write_evaluation(
     def fill(made: Path) -> None:
         text = json.dumps(scores_json(evaluation), indent=1, ensure_ascii=False, allow_nan=False)
         (made / SCORES).write_text(text + "\n", encoding="utf-8")
-        evaluation.rows().to_parquet(made / ROWS, index=False)
+        write_rows(evaluation, made / ROWS)
         if evaluation.table.soft is not None:
             write_cells(evaluation.table.soft, made / PROBABILITIES)
         extra(made)
 
     place_folder(folder, fill, replace=True)
+
+
+def write_rows(evaluation: Evaluation, path: Path) -> None:
+    """Write rows.parquet: each column of values says with which options it was measured."""
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    rows = pa.Table.from_pandas(evaluation.rows(), preserve_index=False)
+    measured = evaluation.measured()
+    fields = [
+        field.with_metadata({MEASURE: str(measured[field.name])})
+        if field.name in measured
+        else field
+        for field in rows.schema
+    ]
+    pq.write_table(rows.cast(pa.schema(fields, metadata=rows.schema.metadata)), path)
 
 
 def refuse_foreign(folder: Path) -> None:

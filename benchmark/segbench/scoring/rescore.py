@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,24 @@ from segbench.errors import SegbenchError
 from segbench.masks.forms import Form, Reading
 from segbench.masks.json_files import read_json
 from segbench.masks.labels import LabelClass
-from segbench.measures import DEFINITIONS, Options, grid
+from segbench.measures import DEFINITIONS, Measure, Options, grid
 from segbench.scoring.evaluate import DETECTIONS, Evaluation, reduce_counts
 from segbench.scoring.files import ROWS, SCORES
-from segbench.scoring.stored import MAX_SCORES_BYTES, Stored, read_rows, read_scores
+from segbench.scoring.scores import Table
+from segbench.scoring.stored import (
+    MAX_SCORES_BYTES,
+    Stored,
+    measure_of,
+    read_rows,
+    read_scores,
+    same_options,
+    unsaid,
+)
 from segbench.scoring.tally import Policy, Tally
 from segbench.scoring.target import BareItem, Item, Target
+
+NOT_PROVEN = "not proven"
+"""Begins the note on rows of which only their own scores.json says how they were measured."""
 
 _COUNTED = ("id", "class", "tp", "fp", "fn", "tn", "missing")
 
@@ -51,9 +63,19 @@ def evaluate_rows(folder: Path, *, by: Sequence[str] = ()) -> Evaluation:
     )
     options = Options()
     wanted = grid(table.class_names, background=table.background, options=options)
-    measures = [m for m in wanted if not m.definition.of_shape or m.key in table.shapes]
+    measured = {**_claimed(head), **stored.measured}  # what a column says of itself counts first
+    measures = [m for m in wanted if not m.definition.of_shape or _holds(table, measured, m)]
     absent = sorted({m.key for m in wanted} - {m.key for m in measures})
+    others = sorted(set(absent) & table.shapes.keys())
+    absent = [key for key in absent if key not in others]
     notes = [f"not measured when the rows were made: {', '.join(absent)}"] if absent else []
+    if others:
+        notes.append(f"measured with other options, left out: {', '.join(others)}")
+    if silent := unsaid(stored):
+        notes.append(
+            f"{NOT_PROVEN}: the columns {', '.join(silent)} do not say with which options they "
+            f"were measured; only scoring the masks again shows it"
+        )
     form = str(head.get("form")).partition(DETECTIONS)[0]
     if form not in set(Form):
         raise SegbenchError(f"{folder / SCORES}: form is none of {', '.join(Form)}")
@@ -76,6 +98,22 @@ def evaluate_rows(folder: Path, *, by: Sequence[str] = ()) -> Evaluation:
         interval="percentile",
         by=by,
     )
+
+
+def _claimed(head: Mapping[str, Any]) -> dict[str, Measure]:
+    """By key the measure that scores.json names."""
+    found: dict[str, Measure] = {}
+    for score in head.get("scores", ()):
+        measure = measure_of(str(score["signature"]))
+        if measure.over == "images":
+            found.setdefault(measure.key, measure)
+    return found
+
+
+def _holds(table: Table, measured: Mapping[str, Measure], wanted: Measure) -> bool:
+    """Whether the rows have a measure of shapes with these options."""
+    said = measured.get(wanted.key)
+    return wanted.key in table.shapes and said is not None and same_options(said, wanted)
 
 
 def _items(folder: Path, stored: Stored) -> tuple[Item, ...]:

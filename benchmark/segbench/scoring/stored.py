@@ -23,7 +23,7 @@ from segbench.masks.json_files import read_json, read_regular
 from segbench.masks.labels import BACKGROUND
 from segbench.measures import ALL, DEFINITIONS, FOREGROUND, Measure, definition_of, parse
 from segbench.scoring.evaluate import SIZE, dataset_column, label_of, sizes
-from segbench.scoring.files import ROWS, SCORES
+from segbench.scoring.files import MEASURE, ROWS, SCORES
 from segbench.scoring.scores import Score, Table, point_values
 from segbench.scoring.soft import SoftTable
 from segbench.scoring.soft_files import PROBABILITIES, read_cells
@@ -64,6 +64,8 @@ class Stored:
         ids: The n samples, in the order of the table.
         table: The counts of every sample and class.
         columns: The dataset's columns, a label for each sample.
+        measured: By key the measure that a column of values says it holds; a column that an earlier
+            version wrote says nothing.
         scores: Every stored score.
         subgroups: By column and value, the stored scores of a part of the samples.
     """
@@ -77,6 +79,7 @@ class Stored:
     ids: tuple[str, ...]
     table: Table
     columns: Mapping[str, tuple[str, ...]]
+    measured: Mapping[str, Measure]
     scores: tuple[Score, ...]
     subgroups: Mapping[str, Mapping[str, tuple[Score, ...]]] = field(
         default_factory=dict[str, Mapping[str, tuple[Score, ...]]]
@@ -155,6 +158,7 @@ def read_scores(folder: str | Path, *, check: bool = True) -> Stored:
         ids=ids,
         table=table,
         columns=columns,
+        measured=_measured(folder / ROWS, rows),
         scores=scores,
         subgroups={
             column: {
@@ -167,6 +171,35 @@ def read_scores(folder: str | Path, *, check: bool = True) -> Stored:
     if check:
         _check(stored, head, rows)
     return stored
+
+
+def _measured(path: Path, rows: pa.Table) -> dict[str, Measure]:
+    """What the columns of values say that they hold."""
+    found: dict[str, Measure] = {}
+    for column in rows.schema:
+        said = (column.metadata or {}).get(MEASURE.encode())
+        if said is None:
+            continue
+        try:
+            measure = parse(said.decode("utf-8", "replace"))
+        except SegbenchError as error:
+            raise SegbenchError(f"{path}: column {column.name!r}: {error}; {_AGAIN}") from error
+        if measure.key != column.name:
+            raise SegbenchError(
+                f"{path}: column {column.name!r} says that it holds {measure.key}; {_AGAIN}"
+            )
+        found[column.name] = measure
+    return found
+
+
+def same_options(a: Measure, b: Measure) -> bool:
+    """Whether two measures are one but for class and average."""
+    return replace(a, label=b.label, over=b.over) == b
+
+
+def unsaid(stored: Stored) -> list[str]:
+    """The columns of shapes that do not say with which options they were measured."""
+    return sorted(stored.table.shapes.keys() - stored.measured.keys())
 
 
 def _check_files(folder: Path) -> None:
@@ -276,7 +309,11 @@ def _plain(path: Path, rows: pa.Table) -> pa.Table:
         ):
             raise SegbenchError(f"{path}: column {name!r} is {kind}; {_AGAIN}")
         columns.append(column)
-    return pa.table(columns, names=rows.column_names)
+    fields = [
+        pa.field(field.name, column.type, metadata=field.metadata)
+        for field, column in zip(rows.schema, columns, strict=True)
+    ]
+    return pa.table(columns, schema=pa.schema(fields))
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -438,6 +475,12 @@ def _check(stored: Stored, head: _Scores, rows: pa.Table) -> None:
             problems.add("score stored twice", f"{measure}")
     _check_scores(problems, stored, table, stored.scores, "")
     of_class = {m for m in measures if m.over == "images" and m.label in table.class_names}
+    for measure in sorted(of_class, key=str):
+        if not same_options(said := stored.measured.get(measure.key, measure), measure):
+            problems.add(
+                "column measured with other options",
+                f"{measure.key}: {said} in {ROWS}, {measure} in {SCORES}",
+            )
     first = table.class_names[0]
     per_class = cache(table.per_class)  # once for all classes
     for measure in sorted(of_class, key=str):
