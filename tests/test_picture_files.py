@@ -199,3 +199,37 @@ def test_source_masks_that_no_rule_reads(tmp_path, name):
     with pytest.raises(SegbenchError) as caught:
         read_source_mask(tmp_path / "a.tif", data, rule, ())
     assert words in str(caught.value)
+
+
+def test_jpeg_masks_are_read_by_threshold_alone_and_what_is_near_the_cut_is_counted(tmp_path):
+    rng = np.random.default_rng(0)
+    data = saved(Image.fromarray(rng.integers(0, 256, (20, 30), np.uint8)), "JPEG", quality=95)
+    with Image.open(io.BytesIO(data)) as image:
+        levels = np.asarray(image).astype(int)
+    read = read_source_mask(
+        tmp_path / "a.jpg", data, ThresholdRule(kind="threshold", above=127), ()
+    )
+    np.testing.assert_array_equal(read.ids, levels > 127)
+    assert read.lossy
+    assert read.n_near == (np.abs(levels - 127) <= 32).sum()
+    with pytest.raises(SegbenchError, match="lossy file"):
+        read_source_mask(tmp_path / "a.jpg", data, IdsRule(kind="ids"), ())
+
+
+def test_a_threshold_is_of_the_stored_numbers_of_a_palette(tmp_path):
+    """Instance masks: most numbers have dark colours."""
+    numbers = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    image = Image.fromarray(numbers)
+    image.putpalette([0, 0, 0, 9, 9, 9, 90, 0, 0, 0, 40, 0, 255, 255, 0, 1, 1, 1])
+    rule = ThresholdRule(kind="threshold", above=0)
+    read = read_source_mask(tmp_path / "a.png", saved(image, "PNG"), rule, ())
+    np.testing.assert_array_equal(read.ids, numbers > 0)
+
+
+@pytest.mark.parametrize("colour", [(255, 0, 0), (200, 200, 200)])
+def test_a_threshold_never_makes_black_the_object(tmp_path, colour):
+    image = Image.fromarray(1 - MASK)
+    image.putpalette([*colour, 0, 0, 0])
+    rule = ThresholdRule(kind="threshold", above=0)
+    with pytest.raises(SegbenchError, match="save the mask as grey PNG"):
+        read_source_mask(tmp_path / "a.png", saved(image, "PNG"), rule, ())

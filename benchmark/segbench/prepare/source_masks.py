@@ -139,7 +139,8 @@ def _levels_of_palette(path: Path, image: Image.Image, above: int) -> NDArray[np
     """The stored numbers; of a palette of black and white alone the grey levels.
 
     Raises:
-        SegbenchError: The palette is grey, and says something else than the numbers.
+        SegbenchError: The palette is grey, and says something else than the numbers, or black
+            would be the object.
     """
     indices = np.asarray(image.getchannel(0) if image.mode == "PA" else image, dtype=np.int64)
     flat = image.getpalette("RGB") or []
@@ -154,6 +155,12 @@ def _levels_of_palette(path: Path, image: Image.Image, above: int) -> NDArray[np
         raise SegbenchError(
             f"{path}: palette index {odd} is the grey {int(colours[odd, 0])}, so that number and "
             f"colour are on different sides of above = {above}; save the mask as grey PNG"
+        )
+    black = used[(own == 0).all(axis=1) & (used < len(flat) // 3)]
+    if colours[0].any() and (black > above).any():
+        raise SegbenchError(
+            f"{path}: palette index {int(black.max())} is black and 0 is not, and above = {above} "
+            f"would make black the object; save the mask as grey PNG"
         )
     return indices
 
