@@ -64,6 +64,10 @@ GIVEN = {
     "--clip": ("0.001",),
     "--interval": ("bca",),
 }
+OF_SURFACES = {
+    "--surface", "--spacing-mm", "--tolerance", "--boundary", "--percentile", "--percentile-rule",
+    "--dilation-ratio", "--empty-distance",
+}  # fmt: skip
 SOFT = {"--threshold", "--soft", "--bins", "--binning", "--clip"}
 
 
@@ -140,6 +144,7 @@ def test_the_command_of_a_report_computes_the_same(tmp_path, segbench, option):
     words = words_of(option, GIVEN[option])
     if predictions.is_dir() and option not in {"--suffix", "--ids"}:
         words += ["--suffix", "_p"]
+    words += ["--no-surface"] if option not in OF_SURFACES else []
     words += ["--soft"] if option in SOFT - {"--soft", "--threshold"} else []
     words += ["--topology"] if option in {"--skeleton", "--connectivity"} else []
     words += ["--classes", "skin,mole"] if option == "--background" else []
