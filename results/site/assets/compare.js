@@ -3,6 +3,7 @@
 
 segbench.bootstrap = (() => {
   const RESAMPLES = 10_000;
+  const FEWEST = 5; // from fewer groups there is no interval
 
   // sfc32 (C. Doty-Humphrey, PractRand): small, fast, passes its tests; seeded the same each time.
   function generator() {
@@ -40,7 +41,7 @@ segbench.bootstrap = (() => {
     const total = (column) => column.reduce((s, x) => s + x, 0);
     const means = [0, 1].map((side) => total(sums[side]) / total(counts[side]));
     const result = { means, value: means[0] - means[1], n, low: NaN, high: NaN, intervals: null };
-    if (n < 2 || !means.every(Number.isFinite)) return result;
+    if (n < FEWEST || !means.every(Number.isFinite)) return result;
     const next = generator();
     const drawn = [0, 1, 2].map(() => new Float64Array(RESAMPLES));
     const [sumsA, sumsB] = sums;
