@@ -24,7 +24,7 @@ from segbench.masks import rle
 from segbench.masks.decode import MASK_ENDINGS, MAX_DISTINCT, check_size
 from segbench.masks.decoded import Decoded, Kind, MaskFileError, Size, Value
 from segbench.masks.json_files import parse_json
-from segbench.masks.labels import LabelClass, is_background
+from segbench.masks.labels import LabelClass
 
 MAX_REGIONS = 1000
 """Of one sample: objects, each a region, or a few for each class."""
@@ -102,6 +102,13 @@ class RleTable:
                 )
             codes[mask] = code
             painted |= mask
+        if 0 in named and not painted.all():
+            raise MaskFileError(
+                "regions of class 0 beside pixels in none",
+                f"{int((~painted).sum()):,} pixels",
+                hint="pixels in no region are class 0: are the classes counted from 0? the first "
+                "object is 1",
+            )
         return Decoded(codes, values, Kind.VALUES)
 
     def stamp(self, identifier: str) -> str:
@@ -116,24 +123,16 @@ class RleTable:
         """The table with its classes by number, as those of a dataset.
 
         Raises:
-            SegbenchError: A class is named that there is not, or regions are of the background.
+            SegbenchError: A class is named that there is not.
         """
         ids = {label.name: label.id for label in classes}
-        background = {label.id for label in classes if is_background(label)}
         problems = Problems()
 
         def number(identifier: str, value: int | str) -> int:
             if isinstance(value, str) and value not in ids:
                 problems.add(f"unknown class {value!r}", identifier, hint=f"there are {list(ids)}")
                 return 0
-            found = value if isinstance(value, int) else ids[value]
-            if found in background:
-                problems.add(
-                    f"region of class {found}, the background",
-                    identifier,
-                    hint="are the classes counted from 0? the first object is 1",
-                )
-            return found
+            return value if isinstance(value, int) else ids[value]
 
         regions = {
             identifier: [(number(identifier, value), size, runs) for value, size, runs in found]
