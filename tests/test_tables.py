@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -219,6 +222,53 @@ def test_cases_that_are_refused(cases, predictions, words):
     with pytest.raises(SegbenchError) as caught:
         sb.evaluate(cases / predictions, references=str(cases / "ref-binary"))
     assert words in str(caught.value)
+
+
+HOSTILE = [
+    ("hostile/duplicate-key-last.json", "is there twice"),
+    ("hostile/large-inner-array.npz", "packed too well"),
+    ("hostile/postscript.png", "PostScript"),
+]
+
+
+@pytest.mark.parametrize(("name", "words"), HOSTILE)
+def test_hostile_cases_cost_next_to_nothing(cases, tmp_path, name, words):
+    """In a child of this process, under 5 s of processor time and 300 MB more memory."""
+    folder = tmp_path / "p"
+    folder.mkdir()
+    path = cases / name
+    if path.suffix != ".json":
+        shutil.copy(path, folder / f"im0{path.suffix}")
+        path = folder
+    assert words in refusal_of(
+        lambda: sb.evaluate(path, references={"im0": np.zeros((20, 30), int)})
+    )
+
+
+def refusal_of(work) -> str:
+    """What a refusal says, from a forked child with limits of its own."""
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            resource.setrlimit(resource.RLIMIT_CPU, (5, 5))
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            try:
+                work()
+            except SegbenchError as error:
+                grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+                said = str(error) if grown < 300 * 1024 else f"took {grown >> 10} MB"
+                os.write(write, said.encode()[:60_000])
+                code = 0
+        finally:
+            os._exit(code)
+    os.close(write)
+    with os.fdopen(read, "rb") as stream:
+        said = stream.read().decode()
+    _, status = os.waitpid(child, 0)
+    assert status == 0, f"ended with {status} (a signal: the limit of processor time)"
+    return said
 
 
 def test_a_cell_longer_than_the_csv_module_takes(cases):

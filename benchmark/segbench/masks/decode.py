@@ -47,6 +47,7 @@ MAX_PIXELS = 2**29
 """Of one mask, where its size is not known beforehand."""
 
 _MAX_ITEM_BYTES = 16
+_MAX_RATIO, _RATIO_FLOOR = 200, 2**26  # as of archives: probabilities give under 10
 
 _ROUNDING = 1e-6
 """By which a mean of float32 probabilities may be outside [0, 1]; it is then clipped."""
@@ -434,7 +435,14 @@ def _npz(data: bytes, expected: Size | None) -> NDArray[np.generic]:
                 f"arrays {', '.join(names) or 'none'}",
                 hint="an .npz holds one array, or one called 'probabilities'",
             )
-        with archive.open(f"{key}.npy") as member:
+        about = archive.getinfo(f"{key}.npy")
+        if about.file_size > max(_RATIO_FLOOR, _MAX_RATIO * about.compress_size):
+            raise MaskFileError(
+                "array that is packed too well",
+                f"{about.file_size >> 20:,} MiB from {about.compress_size >> 10:,} KiB",
+                hint=f"more than {_MAX_RATIO} bytes come out for each one; save masks as PNG",
+            )
+        with archive.open(about) as member:
             return _load_npy(member, expected)
 
 
