@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from segbench.masks.naming import words
 
 _LOOKED_AT = 200
+_LONGEST = 255  # characters of an id; a stranger's table may hold "ids" of a megabyte
 _NUMBER = re.compile(r"[0-9]+")
 
 
@@ -51,12 +52,21 @@ _ALIKE: tuple[tuple[Callable[[str], str], str], ...] = (
 
 def _start_in(name: str, ids: Collection[str]) -> str:
     """The longest proper start of a name that is an id."""
-    return next((name[:end] for end in range(len(name) - 1, 0, -1) if name[:end] in ids), "")
+    return next(
+        (name[:end] for end in range(min(len(name) - 1, _LONGEST), 0, -1) if name[:end] in ids), ""
+    )
 
 
 def _end_in(name: str, ids: Collection[str]) -> str:
     """The longest proper end of a name that is an id."""
-    return next((name[start:] for start in range(1, len(name)) if name[start:] in ids), "")
+    return next(
+        (
+            name[start:]
+            for start in range(max(1, len(name) - _LONGEST), len(name))
+            if name[start:] in ids
+        ),
+        "",
+    )
 
 
 def _most(parts: Iterable[str]) -> str:
