@@ -25,6 +25,7 @@ from segbench.masks.decode import MASK_ENDINGS, MAX_DISTINCT, check_size
 from segbench.masks.decoded import Decoded, Kind, MaskFileError, Size, Value
 from segbench.masks.json_files import parse_json
 from segbench.masks.labels import LabelClass
+from segbench.masks.names import MAX_PART_BYTES
 
 MAX_REGIONS = 1000
 """Of one sample: objects, each a region, or a few for each class."""
@@ -186,7 +187,7 @@ def _coco(text: str, origin: str, options: TableOptions) -> RleTable:
     kept = _above(items, origin, options.min_score)
     regions: dict[str, list[Region]] = {identifier: [] for identifier in names.values()}
     if not names:  # of results alone: an image all of whose detections are cut is empty
-        regions = {str(item["image_id"]): [] for item in items}
+        regions = {_short(str(item["image_id"])): [] for item in items}
     for i, item in enumerate(kept):
         image = str(item["image_id"])
         if names and image not in names:
@@ -212,7 +213,7 @@ def _file_names(images: Sequence[Mapping[str, object]]) -> dict[str, str]:
         stem = posixpath.splitext(name)[0] if "file_name" in image else name
         if stem in found.values() or str(image["id"]) in found:
             raise ValueError(f"`images` lists {name} twice")
-        found[str(image["id"])] = stem
+        found[_short(str(image["id"]))] = _short(stem)
     return found
 
 
@@ -343,7 +344,7 @@ def _kaggle(text: str, origin: str, options: TableOptions) -> RleTable:
             identifier, value = row[of_id], row[of_class] if of_class else str(BINARY_VALUE)
         else:
             identifier, _, value = row[of_both or ""].rpartition("_")
-        found = regions.setdefault(_without_ending(identifier.strip()), [])
+        found = regions.setdefault(_without_ending(_short(identifier.strip())), [])
         runs = row[of_runs].strip()
         if runs.lower() not in _NOTHING:
             number = value.strip()
@@ -351,6 +352,17 @@ def _kaggle(text: str, origin: str, options: TableOptions) -> RleTable:
     if not regions:
         raise ValueError("no rows in it")
     return RleTable(f"{origin} (Kaggle RLE)", regions, _united(regions), order=options.rle_order)
+
+
+def _short(identifier: str) -> str:
+    """An id, no longer than a file's name can be: a stranger's would fill every message.
+
+    Raises:
+        ValueError: It is.
+    """
+    if len(identifier) > MAX_PART_BYTES:
+        raise ValueError(f"an id of {len(identifier):,} characters, {identifier[:40]!r}...")
+    return identifier
 
 
 def _without_ending(name: str) -> str:
