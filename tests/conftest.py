@@ -21,7 +21,7 @@ import pytest
 import segbench as sb
 from segbench.board.entry import Cost, Digests, Entry, Latency, Links, Method, Training
 from segbench.board.write import masks_of, predictions_digest, write_entry
-from segbench.commands.app import main
+from segbench.commands.app import TRACEBACK, main
 from segbench.masks.encode import encode_mask
 
 ROOT = Path(__file__).parents[1]
@@ -46,13 +46,14 @@ Run = Callable[..., Ran]
 def segbench() -> Run:
     """Run the command line in this process: `segbench("evaluate", "--predictions", folder)`.
 
-    A process of its own takes seconds to import what this one holds already.
+    A process of its own takes seconds to import what this one holds already. An exception that is
+    no refusal reaches the test.
     """
 
     def run(*arguments: object, env: dict[str, str] | None = None, cwd: Path | None = None) -> Ran:
         out, err = io.StringIO(), io.StringIO()
         with contextlib.ExitStack() as stack:
-            stack.enter_context(mock.patch.dict(os.environ, env or {}))
+            stack.enter_context(mock.patch.dict(os.environ, {TRACEBACK: "1", **(env or {})}))
             stack.enter_context(mock.patch.object(sys, "argv", ["segbench", *map(str, arguments)]))
             stack.enter_context(contextlib.chdir(cwd or Path.cwd()))
             stack.enter_context(contextlib.redirect_stdout(out))
@@ -82,6 +83,7 @@ def segbench_process() -> Run:
             env={**os.environ, "PYTHONWARNINGS": "default", **(env or {})},
         )
         assert "Traceback" not in done.stderr, done.stderr
+        assert done.returncode != 3, done.stderr
         return Ran(done.returncode, done.stdout, done.stderr)
 
     return run

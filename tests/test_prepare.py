@@ -300,7 +300,7 @@ def test_killed_at_any_moment_it_leaves_no_dataset_and_runs_again(tmp_path, sour
     for delay in (0.0, 0.02):
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         deadline = time.monotonic() + 30
-        while not list(data.glob(".cells.preparing-*")) and time.monotonic() < deadline:
+        while not list(data.glob(".cells.*segbench-new-*")) and time.monotonic() < deadline:
             time.sleep(0.001)
         time.sleep(delay)
         process.send_signal(signal.SIGKILL)

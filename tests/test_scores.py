@@ -243,12 +243,13 @@ def any_measure(draw) -> Measure:
     names = ["lesion", "class 1", "Atypical_nevus-2.b"]
     over, label = draw(st.sampled_from(legal_pairs(row, names)))
     options = {"empty": draw(st.sampled_from(EMPTY_CHOICES[row.family]))}
-    spacing = draw(st.none() | st.tuples(positive, positive))
+    side = st.floats(1e-9, 1e9)
+    spacing = draw(st.none() | st.tuples(side, side))
     possible = {
         "threshold": st.floats(0, 1),
         "boundary": st.sampled_from(["inner", "length"]),
         "rule": st.sampled_from(["max", "pooled"]),
-        "dilation_ratio": positive,
+        "dilation_ratio": st.floats(0, 1, exclude_min=True),
         "skeleton": st.sampled_from(["zhang", "lee"]),
         "connectivity": st.sampled_from([4, 8]),
         "spacing_mm": st.just(spacing),

@@ -233,7 +233,10 @@ def test_no_surface_leaves_boundaries_out(folders, tmp_path, segbench):
     [
         (["--spacing-mm", "wide"], "expected a number, or two"),
         (["--spacing-mm", "1,2,3"], "expected a number, or two"),
-        (["--spacing-mm", "0"], "spacing_mm:0.0; expected a number, more than 0"),
+        (["--spacing-mm", "0"], "spacing_mm:0.0; expected a number, 1e-09 or more"),
+        (["--spacing-mm", "1e-320,1"], "spacing_mm:1e-320; expected a number, 1e-09 or more"),
+        (["--spacing-mm", "1e308,1e308"], "spacing_mm:1e+308; expected a number, 1e-09 or more"),
+        (["--dilation-ratio", "1e300"], "dilation_ratio:1e+300; expected a number, more than 0, 1"),
         (["--percentile", "100"], "percentile 100.0; expected 1 to under 100"),
         (["--percentile", "0.5"], "percentile 0.5; expected 1 to under 100"),
         (["--dilation-ratio", "0"], "dilation_ratio:0.0; expected a number, more than 0"),

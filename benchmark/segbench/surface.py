@@ -37,6 +37,8 @@ Empty = Literal["diagonal", "nan", "inf"]
 Rule = Literal["max", "pooled"]
 
 DILATION_RATIO = 0.02
+SPACINGS_MM = (1e-9, 1e9)
+"""The least and the greatest distance of pixels, mm; beyond, squares of distances overflow."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,12 +93,15 @@ def surface_distances(
         boundary: `inner` or `length`.
 
     Raises:
-        SegbenchError: The spacing is not two positive numbers, or there is no such boundary.
+        SegbenchError: The spacing is not two of `SPACINGS_MM`, or there is no such boundary.
         ValueError: The masks differ from the above.
     """
     spacing = (1.0, 1.0) if spacing_mm is None else spacing_mm
-    if len(spacing) != 2 or not all(0 < s < math.inf for s in spacing):  # noqa: PLR2004
-        raise SegbenchError(f"spacing_mm {spacing}; expected two positive numbers, row and column")
+    if len(spacing) != 2 or not all(SPACINGS_MM[0] <= s <= SPACINGS_MM[1] for s in spacing):  # noqa: PLR2004
+        raise SegbenchError(
+            f"spacing_mm {spacing}; expected two numbers of millimetres, of rows and of columns, "
+            f"from {SPACINGS_MM[0]:g} to {SPACINGS_MM[1]:g}"
+        )
     _check_option("boundary", boundary, get_args(Boundary))
     if boundary == "inner":
         to_prediction, to_reference = kernels.boundary_distances(
@@ -271,8 +276,8 @@ def boundary_iou(
     """
     if reference.shape != prediction.shape:
         raise ValueError(f"shapes {reference.shape} and {prediction.shape} differ")
-    if not 0 < dilation_ratio < math.inf:
-        raise SegbenchError(f"dilation ratio {dilation_ratio}; expected a positive number")
+    if not 0 < dilation_ratio <= 1:
+        raise SegbenchError(f"dilation ratio {dilation_ratio}; expected more than 0, at most 1")
     width = max(1, round(dilation_ratio * math.hypot(*reference.shape)))
     a, b = (_inner_band(_foreground(mask), width) for mask in (reference, prediction))
     union = np.count_nonzero(a | b)

@@ -10,10 +10,7 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-import shutil
 import tempfile
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 
 from segbench.board.contents import Board, read_board
@@ -23,7 +20,7 @@ from segbench.board.readme import board_markdown
 from segbench.board.records import CSV_HEAD, MADE_BY, board_csv, board_json
 from segbench.board.site import is_site, write_site
 from segbench.errors import Problems, SegbenchError
-from segbench.folders import place_folder
+from segbench.folders import building, place_folder, refuse_nowhere
 
 README, CSV, JSON, TEX = "README.md", "leaderboard.csv", "leaderboard.json", "leaderboard.tex"
 PLOTS, SITE = "plots", "site"
@@ -65,8 +62,7 @@ def build(
     out = _target(results, out, dataset)
     board = read_board(results, dataset=dataset, measure=measure)
     _refuse_foreign(out)
-    out.mkdir(parents=True, exist_ok=True)
-    with _scratch(out) as made:
+    with building(out / "board") as made:
         written = _write(board, results, out, made, data=data)
         for name in _FILES:
             (made / name).replace(out / name)
@@ -114,6 +110,7 @@ def differences(
 
 
 def _target(results: Path, out: Path | None, dataset: str | None) -> Path:
+    refuse_nowhere(out or results)
     if out is None or out.resolve() == results.resolve():
         if dataset is not None:
             raise SegbenchError(
@@ -180,16 +177,6 @@ def _refuse_foreign(out: Path) -> None:
     if site.is_symlink() or (site.exists() and not is_site(site)):
         problems.add("not made by a build", str(site))
     problems.raise_if_any(f"{out}: holds what a build would replace; move it, or choose --out")
-
-
-@contextmanager
-def _scratch(out: Path) -> Generator[Path]:
-    """An empty folder on the same disk, gone afterwards."""
-    made = Path(tempfile.mkdtemp(prefix=".board-", dir=out))
-    try:
-        yield made
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
 
 
 def _move_all(source: Path, target: Path) -> None:

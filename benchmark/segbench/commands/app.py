@@ -1,10 +1,11 @@
 """`segbench`: the table of commands, and how errors reach a person.
 
-Exit codes: 0 done, 1 the input was refused, 2 the command line was wrong.
+Exit codes: 0 done, 1 the input was refused, 2 the command line was wrong, 3 a fault of segbench.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -31,8 +32,11 @@ from segbench.commands import (
     train,
     verify,
 )
-from segbench.commands.console import note
+from segbench.commands.console import note, speak_any_text
 from segbench.errors import SegbenchError
+
+TRACEBACK = "SEGBENCH_TRACEBACK"
+"""The variable by which an unforeseen exception keeps its traceback: for tests and debuggers."""
 
 app = typer.Typer(
     name="segbench",
@@ -80,7 +84,12 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line; a refusal is printed without a traceback."""
+    """Run the command line; a refusal is printed without a traceback, and so is a fault of ours.
+
+    Raises:
+        Exception: What nobody foresaw, where the variable SEGBENCH_TRACEBACK is 1.
+    """
+    speak_any_text()
     try:
         app()
     except SegbenchError as error:
@@ -92,3 +101,10 @@ def main() -> None:
     except BrokenPipeError:  # `segbench datasets | head`
         sys.stderr.close()
         sys.exit(0)
+    except Exception as error:
+        if os.environ.get(TRACEBACK, "0") not in {"", "0"}:
+            raise
+        from segbench.commands.fault import tell_fault  # noqa: PLC0415
+
+        tell_fault(error)
+        sys.exit(3)

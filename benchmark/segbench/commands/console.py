@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import sys
 from collections.abc import Callable, Generator
@@ -26,6 +27,13 @@ def console(*, stderr: bool = False) -> Console:
         width=None if stream.isatty() else 140,
         soft_wrap=False,
     )
+
+
+def speak_any_text() -> None:
+    """Print what the terminal's encoding lacks as escapes: a file may be called anything."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def show(what: RenderableType) -> None:
@@ -53,7 +61,12 @@ def harmless(text: str) -> str:
 
 def say_json(value: object) -> None:
     """Print machine-readable output."""
-    say(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=1, allow_nan=False)
+    say(text)
 
 
 @contextlib.contextmanager

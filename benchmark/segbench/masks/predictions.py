@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
-import tempfile
 from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
 from segbench._version import __version__
 from segbench.errors import SegbenchError
+from segbench.folders import building, put, refuse_current
 from segbench.masks.prepared import PreparedDataset, selection_name
 from segbench.masks.submission import OUR_MARKER
 
@@ -39,37 +38,31 @@ def predictions_folder(
     Raises:
         SegbenchError: `out` holds something else, or cannot be written.
     """
+    refuse_current(out)
     refuse_foreign(out)
-    made: Path | None = None
+    place = out.resolve()
     try:
-        out.absolute().parent.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.absolute().parent))
-        made.chmod(0o755)  # mkdtemp makes it private
-        yield made
-        selection = {"split": split} if fold is None else {"fold": fold}
-        unpinned = fold is not None and split != "test"  # folds have a digest as tested ones
-        marker = {
-            "schema_version": 1,
-            "segbench_version": __version__,
-            **about,
-            "dataset": dataset.name,
-            "dataset_version": dataset.version,
-            **selection,
-            "split_digest": "" if unpinned else dataset.digest(split, fold=fold),
-            "n_samples": len(dataset.select(split, fold=fold)),
-        }
-        (made / OUR_MARKER).write_text(json.dumps(marker, indent=1) + "\n", encoding="utf-8")
-        if out.exists():
-            shutil.rmtree(out)
-        made.rename(out)
+        with building(place) as made:
+            yield made
+            selection = {"split": split} if fold is None else {"fold": fold}
+            unpinned = fold is not None and split != "test"  # folds have a digest as tested ones
+            marker = {
+                "schema_version": 1,
+                "segbench_version": __version__,
+                **about,
+                "dataset": dataset.name,
+                "dataset_version": dataset.version,
+                **selection,
+                "split_digest": "" if unpinned else dataset.digest(split, fold=fold),
+                "n_samples": len(dataset.select(split, fold=fold)),
+            }
+            (made / OUR_MARKER).write_text(json.dumps(marker, indent=1) + "\n", encoding="utf-8")
+            put(made, place, replace=True)
     except OSError as error:
         raise SegbenchError(
             f"{out}: predictions of {dataset.name} {selection_name(split, fold)} could not be "
             f"written ({error})"
         ) from error
-    finally:
-        if made is not None:
-            shutil.rmtree(made, ignore_errors=True)
 
 
 def refuse_foreign(out: Path) -> None:

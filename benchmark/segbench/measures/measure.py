@@ -15,7 +15,7 @@ from segbench.errors import SegbenchError
 from segbench.masks.labels import CLASS_NAME_PATTERN
 from segbench.measures.table import EMPTY_CHOICES, TABLE, Definition, definition_of, percentile_of
 from segbench.soft import BINS, CLIP, LEVELS, Binning
-from segbench.surface import DILATION_RATIO, Boundary, Rule
+from segbench.surface import DILATION_RATIO, SPACINGS_MM, Boundary, Rule
 from segbench.topology import Connectivity, Skeleton
 
 Floats = NDArray[np.float64]
@@ -159,9 +159,9 @@ class Measure:
         _check_number("threshold", self.threshold, low=0, high=1)
         _check_number("tolerance_px", self.tolerance_px, low=0)
         _check_number("tolerance_mm", self.tolerance_mm, low=0)
-        _check_number("dilation_ratio", self.dilation_ratio, low=0, open_low=True)
+        _check_number("dilation_ratio", self.dilation_ratio, low=0, high=1, open_low=True)
         for side in self.spacing_mm or ():
-            _check_number("spacing_mm", side, low=0, open_low=True)
+            _check_number("spacing_mm", side, low=SPACINGS_MM[0], high=SPACINGS_MM[1])
         for name, choices in _CHOICES.items():
             value = getattr(self, name)
             if value is not None and value not in choices:

@@ -11,9 +11,6 @@ import contextlib
 import csv
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -22,6 +19,7 @@ from pathlib import Path
 from segbench.catalog.card import DrawnSource, MaskRule
 from segbench.catalog.cards import Assignment, Dataset
 from segbench.errors import Problems, SegbenchError
+from segbench.folders import building, put
 from segbench.masks.digests import digest
 from segbench.masks.labels import BACKGROUND, IGNORE_ID, LabelClass, foreground
 from segbench.masks.prepared import FIXED_COLUMNS, SCHEMA_VERSION, SPLITS, PreparedDataset
@@ -35,8 +33,6 @@ CONVERTER_VERSION = 1
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many are done, and of how many."""
-
-_TEMPORARY = ".preparing-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +98,12 @@ def build_from_source(
             pinned=(None, None) if unpinned else (pins.image_sha256, pins.mask_sha256),
         )
 
-    with _temporary(target) as folder:
+    with preparing(target) as folder:
         converted = _convert_all(sorted(found.pairs), convert, folder, jobs, progress)
         _check_together(converted, rule, card.labels)
         notes = _lossy_notes(converted)
         _write(dataset, _Batch(converted, fields, notes), origin, folder)
-        _put_in_place(folder, target)
+        put(folder, target, replace=True)
     return PreparedDataset.open(target)
 
 
@@ -153,10 +149,10 @@ def build_drawn(
         return write_sample(identifier, drawing.image, drawing.mask, classes=labels, into=into)
 
     origin = Origin(f"drawn:{source.drawer}?seed={source.seed}", "")
-    with _temporary(target) as folder:
+    with preparing(target) as folder:
         converted = _convert_all(sorted(dataset.assignments), convert, folder, jobs, progress)
         _write(dataset, _Batch(converted, fields), origin, folder)
-        _put_in_place(folder, target)
+        put(folder, target, replace=True)
     return PreparedDataset.open(target)
 
 
@@ -279,57 +275,21 @@ def _class_info(label: LabelClass) -> dict[str, object]:
 
 
 @contextlib.contextmanager
-def _temporary(target: Path) -> Generator[Path]:
-    """A sibling folder to build in; gone afterwards unless it was put in place."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(target)
-        prefix = f".{target.name}{_TEMPORARY}{os.getpid()}-"
-        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=target.parent))
-        folder.chmod(0o755)  # mkdtemp makes it private; a dataset is shared
-    except OSError as error:
-        raise SegbenchError(
-            f"{target.parent}: cannot write there ({error.strerror}); choose another folder with "
-            f"--data or SEGBENCH_DATA"
-        ) from error
-    try:
-        yield folder
-    except OSError as error:
-        raise SegbenchError(f"{target}: could not be written ({error})") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def preparing(target: Path) -> Generator[Path]:
+    """A hidden folder beside `target` to build in; see `segbench.folders.building`.
 
-
-def remove_leftovers(target: Path) -> None:
-    """Remove what killed runs left beside `target`; running ones are left alone."""
-    for folder in target.parent.glob(f".{target.name}{_TEMPORARY}*"):
-        pid = folder.name.partition(_TEMPORARY)[2].partition("-")[0]
-        if not (pid.isdigit() and _alive(int(pid))):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _alive(pid: int) -> bool:
-    if os.name != "posix":
-        return pid == os.getpid()
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _put_in_place(folder: Path, target: Path) -> None:
-    """Rename the whole build to its name; an older build steps aside first."""
-    if target.exists():
-        aside = folder.with_name(folder.name + "-replaced")
-        target.rename(aside)
+    Raises:
+        SegbenchError: It cannot be made, or written to.
+    """
+    with contextlib.ExitStack() as own:
         try:
-            folder.rename(target)
-        except OSError:
-            aside.rename(target)
-            raise
-        shutil.rmtree(aside, ignore_errors=True)
-    else:
-        folder.rename(target)
+            folder = own.enter_context(building(target))
+        except OSError as error:
+            raise SegbenchError(
+                f"{target.parent}: cannot write there ({error.strerror}); choose another folder "
+                f"with --data or SEGBENCH_DATA"
+            ) from error
+        try:
+            yield folder
+        except OSError as error:
+            raise SegbenchError(f"{target}: could not be written ({error})") from error

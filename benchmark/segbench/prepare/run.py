@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +17,7 @@ from segbench.prepare.build import (
     archive_sha256,
     build_drawn,
     build_from_source,
-    remove_leftovers,
+    preparing,
 )
 
 
@@ -111,33 +109,24 @@ def _hold_to_pins(request: Request, made: PreparedDataset) -> None:
 
 def _from_source(request: Request, target: Path, progress: Progress) -> PreparedDataset:
     """Unpack below the data folder (the system's temporary folder may be small) and build."""
-    request.data.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(target)
-    prefix = f".{target.name}.preparing-{os.getpid()}-source-"
-    scratch = Path(tempfile.mkdtemp(prefix=prefix, dir=request.data))
-    try:
+    with preparing(request.data / f"{target.name}.source") as scratch:
         source, origin = _obtain(request, scratch, progress)
-    except BaseException:
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise
-    try:
-        return build_from_source(
-            request.dataset,
-            source,
-            origin,
-            target=target,
-            partial=request.partial,
-            unpinned=request.unpinned,
-            jobs=request.jobs,
-            progress=progress,
-        )
-    except SegbenchError as error:
-        # name what the user gave, not the folder it was unpacked in
-        raise SegbenchError(
-            str(error).replace(str(source), request.source or origin.url)
-        ) from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        try:
+            return build_from_source(
+                request.dataset,
+                source,
+                origin,
+                target=target,
+                partial=request.partial,
+                unpinned=request.unpinned,
+                jobs=request.jobs,
+                progress=progress,
+            )
+        except SegbenchError as error:
+            # name what the user gave, not the folder it was unpacked in
+            raise SegbenchError(
+                str(error).replace(str(source), request.source or origin.url)
+            ) from error
 
 
 def _obtain(request: Request, scratch: Path, progress: Progress) -> tuple[Path, Origin]:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segbench.errors import SegbenchError
+from segbench.folders import building, put
 from segbench.masks.prepared import PreparedDataset, Row
 from segbench.training.canvas import Size, put_image, put_mask
 
@@ -106,39 +105,29 @@ def _make(
 ) -> None:
     rows = dataset.rows
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        with building(folder) as made:
+            images = np.lib.format.open_memmap(
+                made / "images.npy", mode="w+", dtype=np.uint8, shape=(len(rows), *canvas, 3)
+            )
+            masks = np.lib.format.open_memmap(
+                made / "masks.npy", mode="w+", dtype=np.uint8, shape=(len(rows), *canvas)
+            )
+            for name in ("images.npy", "masks.npy"):
+                _reserve(made / name)
+
+            def convert(i: int) -> None:
+                images[i] = put_image(dataset.read_image(rows[i]), canvas)
+                masks[i] = put_mask(dataset.read_mask(rows[i]), canvas)
+
+            with ThreadPoolExecutor(jobs) as pool:
+                for done, _ in enumerate(pool.map(convert, range(len(rows))), 1):
+                    progress(done, len(rows))
+            images.flush()
+            masks.flush()
+            (made / "ids.json").write_text(json.dumps([row.id for row in rows]), encoding="utf-8")
+            put(made, folder, replace=True)  # another process may just have made the same
     except OSError as error:
         raise SegbenchError(
-            f"{folder.parent}: no cache can be written ({error.strerror}); name a folder with "
+            f"{folder}: no cache can be written ({error.strerror}); name a folder with room by "
             f"SEGBENCH_CACHE"
         ) from error
-    try:
-        images = np.lib.format.open_memmap(
-            made / "images.npy", mode="w+", dtype=np.uint8, shape=(len(rows), *canvas, 3)
-        )
-        masks = np.lib.format.open_memmap(
-            made / "masks.npy", mode="w+", dtype=np.uint8, shape=(len(rows), *canvas)
-        )
-        for name in ("images.npy", "masks.npy"):
-            _reserve(made / name)
-
-        def put(i: int) -> None:
-            images[i] = put_image(dataset.read_image(rows[i]), canvas)
-            masks[i] = put_mask(dataset.read_mask(rows[i]), canvas)
-
-        with ThreadPoolExecutor(jobs) as pool:
-            for done, _ in enumerate(pool.map(put, range(len(rows))), 1):
-                progress(done, len(rows))
-        images.flush()
-        masks.flush()
-        (made / "ids.json").write_text(json.dumps([row.id for row in rows]), encoding="utf-8")
-        try:
-            made.rename(folder)
-        except OSError:
-            if not folder.exists():  # otherwise another process has just made the same
-                raise
-    except OSError as error:
-        raise SegbenchError(f"{folder}: the cache could not be written ({error})") from error
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
