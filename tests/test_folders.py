@@ -93,6 +93,14 @@ def test_the_hidden_folder_of_a_running_one_and_foreign_names_are_left_alone(tmp
     assert [path.name for path in tmp_path.iterdir()] == [foreign.name]
 
 
+def test_a_folder_is_placed_in_one_that_is_being_placed(tmp_path):
+    def fill(made):
+        folders.place_folder(made / "plots", lambda inner: (inner / "a").write_text("a"))
+
+    folders.place_folder(tmp_path / "board", fill)
+    assert [path.name for path in tmp_path.rglob("*")] == ["board", "plots", "a"]
+
+
 def test_what_had_stepped_aside_is_put_back(tmp_path):
     (tmp_path / ".entry.segbench-old-01234567").mkdir()
     folders.sweep(tmp_path)

@@ -88,10 +88,12 @@ def building(folder: Path) -> Generator[Path]:
     with contextlib.ExitStack() as own:
         with locked(parent):  # else another could sweep what is not locked yet
             _sweep(parent)
-            made = _hidden(folder.absolute(), "new")
-            made.mkdir()
-            own.callback(shutil.rmtree, made, ignore_errors=True)
-            own.enter_context(locked(made))
+            around = _hidden(folder.absolute(), "new")
+            around.mkdir()
+            own.callback(shutil.rmtree, around, ignore_errors=True)
+            own.enter_context(locked(around))
+        made = around / folder.name  # in a locked one: folders may be placed in it meanwhile
+        made.mkdir()
         yield made
 
 
@@ -113,7 +115,7 @@ def put(
         SegbenchError: The folder is there and is not to be replaced.
         OSError: It cannot be renamed.
     """
-    with locked(made.parent):
+    with locked(folder.absolute().parent):
         check()
         _rename(made, folder, replace=replace)
 

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+WHOLE_LINES = 1 << 16
+"""The width, in columns, of what is no terminal: a row of a table is one line there."""
+
 Update = Callable[[str, int, int], None]
 
 
@@ -24,7 +27,7 @@ def console(*, stderr: bool = False) -> Console:
         stderr=stderr,
         highlight=False,
         markup=False,  # a file or an entry may be called anything
-        width=None if stream.isatty() else 140,
+        width=None if stream.isatty() else WHOLE_LINES,
         soft_wrap=False,
     )
 

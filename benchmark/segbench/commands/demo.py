@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from segbench.commands.options import Jobs, n_jobs
+from segbench.commands.options import Jobs, Json, n_jobs
 
 DATASET = "synthetic-lesions"
 
@@ -16,28 +16,30 @@ def demo(
     *,
     out: Annotated[Path, typer.Option("--out", help="Where everything is written.")] = Path("demo"),
     jobs: Jobs = None,
+    json: Json = False,
 ) -> None:
     """Prepare the synthetic dataset, run the classical baselines, score them and rank them."""
     from segbench.catalog.cards import find_dataset  # noqa: PLC0415
     from segbench.catalog.recipes import classical_recipes  # noqa: PLC0415
-    from segbench.commands.console import progress_bar, say, show  # noqa: PLC0415
+    from segbench.commands.console import note, progress_bar, say, say_json, show  # noqa: PLC0415
     from segbench.commands.tables import leaderboard_table  # noqa: PLC0415
     from segbench.masks.submission import open_submission  # noqa: PLC0415
     from segbench.methods.predict import predict  # noqa: PLC0415
     from segbench.prepare.run import Request, prepare  # noqa: PLC0415
     from segbench.report.page import write_report  # noqa: PLC0415
     from segbench.scoring.evaluate import Evaluation, evaluate  # noqa: PLC0415
-    from segbench.scoring.files import REPORT, write_evaluation  # noqa: PLC0415
+    from segbench.scoring.files import REPORT, scores_json, write_evaluation  # noqa: PLC0415
     from segbench.scoring.tally import Policy, label_maps  # noqa: PLC0415
 
+    tell = note if json else say
     data, workers = out / "data", n_jobs(jobs)
-    say(f"1. prepare {DATASET} (drawn, synthetic)")
+    tell(f"1. prepare {DATASET} (drawn, synthetic)")
     request = Request(dataset=find_dataset(DATASET), data=data, jobs=workers)
     results: dict[str, Evaluation] = {}
     with progress_bar() as update:
         prepared, _ = prepare(request, progress=update)
         for name, recipe in classical_recipes().items():
-            say(f"2. predict and evaluate: {recipe.title}")
+            tell(f"2. predict and evaluate: {recipe.title}")
             masks = out / "predictions" / name
             predict(
                 recipe,
@@ -55,6 +57,9 @@ def demo(
                 extra=lambda folder, r=result, m=maps: write_report(r, m, folder / REPORT),
             )
             results[recipe.title] = result
+    if json:
+        say_json({title: scores_json(result) for title, result in results.items()})
+        return
     show(leaderboard_table(results))
     say(f"reports: {out / 'scores'}/*/{REPORT}")
     say("try next, on real data:")
