@@ -91,7 +91,7 @@ BAD_CARDS = {
     "missing key": ('title = "Own"', "", "missing key (1): title"),
     "wrong type": ("above = 127", 'above = "high"', "mask.threshold.above"),
     "wrong version": ("schema_version = 1", "schema_version = 2", "schema_version"),
-    "unknown kind of mask": ('kind = "threshold"', 'kind = "guess"', "'one-bit'"),
+    "unknown kind of mask": ('kind = "threshold"', 'kind = "guess"', '"one-bit"'),
     "class id too high": ("id = 1", "id = 255", "classes.1.id"),
     "class id twice": ("id = 1", "id = 0", "each once"),
     "class named as an average": ('name = "cell"', 'name = "foreground"', "name averages"),

@@ -66,21 +66,22 @@ def method_toml(
     listed = ", ".join(map(_quoted, authors))
     run = ", ".join(map(_quoted, commands))
     return f"""\
-# How the masks were made: `segbench submit --method method.toml`. Fill in what is empty.
-authors = [{listed}]
+# How the masks were made: `segbench submit --method method.toml`. Fill in what is empty; without
+# what is marked as required it is refused.
+authors = [{listed}]  # required, such as ["Ada Lovelace"]
 licence = {_quoted(licence)}  # of the predictions, such as "CC-BY-4.0"
 # weights_sha256 = "..."  # of the weights' file
 
 [method]
-title = {_quoted(title)}
-description = {_quoted(description)}
+title = {_quoted(title)}  # required, such as "U-Net, three seeds"
+description = {_quoted(description)}  # required: what was done, in a few sentences
 reference = {_quoted(reference)}  # paper or source, with DOI
 recipe = ""  # a recipe of segbench, where it followed one
 commands = [{run}]  # from the images to the masks
 tta = false  # averaged over mirror images?
 
 [training]
-data = {_quoted(training_data)}  # "train split of ph2", or "none"
+data = {_quoted(training_data)}  # required: "train split of ph2", or "none"
 external_data = ""  # everything else that it was trained on
 pretraining = ""  # "encoder on ImageNet-1k"
 seeds = []

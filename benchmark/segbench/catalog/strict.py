@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic_core import ErrorDetails, PydanticSerializationError, to_json
 
+from segbench.catalog.faults import cut, example_of, fault_words, place_of_fault
 from segbench.errors import Problems, SegbenchError
 
 MAX_TOML_BYTES = 2**20
-MAX_SHOWN = 200
 
 
 class Strict(BaseModel):
@@ -72,29 +72,22 @@ def validate(content: object, model: type[AnyStrict], *, where: Path) -> AnyStri
     except ValidationError as error:
         problems = Problems(shown=100)
         for fault in error.errors():
-            kind, place = _explain(model, fault)
+            kind, place = _explain(model, fault, toml=where.suffix == ".toml")
             problems.add(kind, place)
         raise SegbenchError(f"{where}: does not follow the schema\n{problems.text()}") from error
 
 
-def _explain(model: type[Strict], fault: Any) -> tuple[str, str]:  # noqa: ANN401  pydantic's dict
+def _explain(model: type[Strict], fault: ErrorDetails, *, toml: bool) -> tuple[str, str]:
     location = tuple(fault["loc"])
-    key = ".".join(str(part) for part in location) or "(the file)"
+    key = place_of_fault(fault)
     if fault["type"] == "extra_forbidden":
         allowed = _keys_at(model, location[:-1])
         near = get_close_matches(str(location[-1]), allowed, n=1)
         meant = f"do you mean {near[0]}? " if near else ""
-        return "unknown key", f"{_cut(key)} ({meant}allowed here: {', '.join(allowed)})"
+        return "unknown key", f"{cut(key)} ({meant}allowed here: {', '.join(allowed)})"
     if fault["type"] == "missing":
-        return "missing key", key
-    found = (
-        "" if isinstance(fault["input"], dict | list) else f", found {_cut(repr(fault['input']))}"
-    )
-    return "wrong value", f"{key}: {fault['msg']}{found}"
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+        return "missing key", f"{key}{example_of(location, toml=toml)}"
+    return "wrong value", fault_words(fault, toml=toml)
 
 
 def _keys_at(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:

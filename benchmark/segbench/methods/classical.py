@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field, ValidationError
 
+from segbench.catalog.faults import all_words
 from segbench.catalog.strict import Strict
 from segbench.errors import SegbenchError
 
@@ -112,9 +113,8 @@ def segment(image: Rgb, method: str, options: dict[str, Any]) -> Mask:
     try:
         checked = model.model_validate(options)
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, f['loc']))}: {f['msg']}" for f in error.errors())
         raise SegbenchError(
-            f"options of {method}: {faults}; there are {', '.join(model.model_fields)}"
+            f"options of {method}: {all_words(error)}; there are {', '.join(model.model_fields)}"
         ) from error
     if min(image.shape[:2]) < MIN_SIDE:
         return np.zeros(image.shape[:2], dtype=bool)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from segbench.catalog.faults import fault_words
 from segbench.confusion import Counts, worst_map
 from segbench.errors import Problems, SegbenchError
 from segbench.masks.json_files import read_json, read_regular
@@ -222,8 +223,7 @@ def _read_json(path: Path) -> _Scores:
     except ValidationError as error:
         problems = Problems()
         for fault in error.errors():
-            key = ".".join(map(str, fault["loc"])) or "(the file)"
-            problems.add("wrong or missing value", f"{key}: {fault['msg']}")
+            problems.add("wrong or missing value", fault_words(fault))
         headline = f"{path}: is not what segbench writes; {_AGAIN}"
         raise problems.error(headline) from error
     if (head.split is None) == (head.fold is None):

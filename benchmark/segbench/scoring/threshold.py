@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from segbench._version import __version__
+from segbench.catalog.faults import all_words
 from segbench.confusion import Counts
 from segbench.errors import SegbenchError
 from segbench.masks.json_files import read_json
@@ -321,10 +322,8 @@ def read_chosen(path: Path) -> Chosen:
     try:
         chosen = Chosen.model_validate(read_json(path, max_bytes=MAX_BYTES))
     except ValidationError as error:
-        fault = error.errors()[0]
-        key = ".".join(map(str, fault["loc"])) or "the file"
         raise SegbenchError(
-            f"{path}: is not what `segbench threshold` writes ({key}: {fault['msg']}); {_AGAIN}"
+            f"{path}: is not what `segbench threshold` writes ({all_words(error)}); {_AGAIN}"
         ) from error
     if chosen.split == "test":
         raise SegbenchError(f"{path}: chosen on {chosen.where}: a test split; {_AGAIN} on val")
