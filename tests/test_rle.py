@@ -69,13 +69,13 @@ def test_compressed_counts_are_those_of_pycocotools(size, pixels, counts):
         flat[start:stop] = True
     mask = flat.reshape(size[1], size[0]).T
     assert rle.compress(rle.runs_of(mask)) == counts
-    np.testing.assert_array_equal(rle.mask_of(rle.decompress(counts), size), mask)
+    np.testing.assert_array_equal(rle.mask_of(rle.decompress(counts, size), size), mask)
 
 
 @given(masks)
 def test_coco_round_trip(mask):
     counts = rle.compress(rle.runs_of(mask))
-    np.testing.assert_array_equal(rle.mask_of(rle.decompress(counts), mask.shape), mask)
+    np.testing.assert_array_equal(rle.mask_of(rle.decompress(counts, mask.shape), mask.shape), mask)
 
 
 @given(masks)
@@ -108,4 +108,4 @@ def test_counts_that_do_not_cover_the_picture_are_refused(counts):
 @given(st.text(max_size=30))
 def test_any_string_is_read_or_refused(text):
     with contextlib.suppress(MaskFileError):
-        assert rle.mask_of(rle.decompress(text), (3, 4)).shape == (3, 4)
+        assert rle.mask_of(rle.decompress(text, (3, 4)), (3, 4)).shape == (3, 4)

@@ -16,6 +16,7 @@ import pytest
 import segbench as sb
 from segbench.errors import SegbenchError
 from segbench.masks import rle
+from segbench.masks.decoded import MaskFileError
 from segbench.masks.tables import TableOptions, read_table
 
 CASES = Path(__file__).parents[2] / "shared" / "cases" / "make.py"
@@ -245,6 +246,47 @@ def test_hostile_cases_cost_next_to_nothing(cases, tmp_path, name, words):
     )
 
 
+def coco_file(*, images: int = 0, counts: str = "") -> bytes:
+    region = {"image_id": 0, "category_id": 1, "segmentation": {"size": [20, 30], "counts": counts}}
+    listed = [{"id": i, "file_name": f"{i}.png"} for i in range(images)]
+    return json.dumps({"images": listed, "annotations": [region]}).encode()
+
+
+HOSTILE_TABLES = {
+    "rows beyond count": ("p.csv", lambda: b"id,rle\n" + b"a,\n" * 2_200_000, "cells"),
+    "cells beyond count": ("p.csv", lambda: b"id,rle\n" + b"," * 4_300_000, "cells"),
+    "columns for every row": (
+        "p.csv", lambda: b"id,rle" + b"," * 1_000_000 + b"\n" + b"im0,7 9 9\n" * 100_000, "too many regions",
+    ),
+    "a run for every byte": (
+        "p.csv", lambda: b"id,rle\nim0," + b"1 1 " * 4_000_000, "damaged RLE",
+    ),
+    "a cell beyond count": ("p.csv", lambda: b"id,rle\nim0," + b"1 1 " * 10_000_000, "field limit"),
+    "compressed runs of nothing": ("p.json", lambda: coco_file(images=1, counts="0" * 30_000_000), "damaged RLE"),
+    "many images, one twice": (
+        "p.json", lambda: coco_file(images=200_000).replace(b'"199999.png"', b'"0.png"'), "twice",
+    ),
+    "values beyond count": ("p.json", lambda: b"[" + b"0," * 4_300_000 + b"0]", "values"),
+    "nested deeply": ("p.json", lambda: b"[" * 1_000_000, "nested"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", HOSTILE_TABLES)
+def test_hostile_tables_cost_next_to_nothing(what):
+    name, written, words = HOSTILE_TABLES[what]
+
+    def read():
+        table = read_table(written(), name, origin=name)
+        table.decode("im0" if name == "p.csv" else "0", (20, 30), any_size=False, threshold=0.5)
+
+    assert words in refusal_of(read)
+
+
+def test_a_row_may_be_shorter_than_the_header():
+    table = read_table(b"id,class,rle\na\n\nb,1,1 2\n", "p.csv", origin="p.csv")
+    assert {key: len(found) for key, found in table.regions.items()} == {"a": 0, "b": 1}
+
+
 def refusal_of(work) -> str:
     """What a refusal says, from a forked child with limits of its own."""
     read, write = os.pipe()
@@ -256,7 +298,7 @@ def refusal_of(work) -> str:
             before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             try:
                 work()
-            except SegbenchError as error:
+            except (SegbenchError, MaskFileError) as error:
                 grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
                 said = str(error) if grown < 300 * 1024 else f"took {grown >> 10} MB"
                 os.write(write, said.encode()[:60_000])

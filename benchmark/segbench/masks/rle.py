@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 from segbench.masks.decoded import MaskFileError, Size
 
+MAX_RUN_CHARACTERS = 20
+"""For each pixel of a mask: a run has one at least, and a number up to 19 digits and a space."""
+
 _CHUNK, _MORE, _SIGN, _OFFSET = 0x1F, 0x20, 0x10, 48
 
 
@@ -60,12 +63,14 @@ def compress(counts: Sequence[int] | NDArray[np.int64]) -> str:
     return bytes(characters).decode("ascii")
 
 
-def decompress(text: str) -> list[int]:
-    """The counts in a COCO compressed string.
+def decompress(text: str, size: Size) -> list[int]:
+    """The counts in a COCO compressed string of a mask of a size.
 
     Raises:
-        MaskFileError: A character is outside the alphabet or the string ends inside a count.
+        MaskFileError: A character is outside the alphabet, the string ends inside a count, or it is
+            longer than any mask of the size needs.
     """
+    _check_length(text, size)
     runs: list[int] = []
     rest, shift = 0, 0
     for character in text.encode("ascii", errors="replace"):
@@ -85,6 +90,20 @@ def decompress(text: str) -> list[int]:
     return runs
 
 
+def _check_length(text: str, size: Size) -> None:
+    """Refuse what has more runs than pixels before a list of them is made.
+
+    Raises:
+        MaskFileError: It does.
+    """
+    most = MAX_RUN_CHARACTERS * (size[0] * size[1] + 1)
+    if len(text) > most:
+        raise MaskFileError(
+            "damaged RLE",
+            f"{len(text):,} characters, {size[1]}x{size[0]} has runs of at most {most:,}",
+        )
+
+
 def kaggle_mask(text: str, size: Size, *, order: str = "columns") -> NDArray[np.bool_]:
     """The HxW mask of Kaggle's `start length start length ...`, 1-based down the columns.
 
@@ -97,6 +116,7 @@ def kaggle_mask(text: str, size: Size, *, order: str = "columns") -> NDArray[np.
         MaskFileError: The numbers are not pairs, or a run leaves the picture or meets another.
     """
     height, width = size
+    _check_length(text, size)
     try:
         numbers = np.array([int(word) for word in text.split()], dtype=np.int64)
     except (ValueError, OverflowError) as error:

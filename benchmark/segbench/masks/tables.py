@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import posixpath
 import threading
 from collections import Counter
@@ -29,6 +28,10 @@ from segbench.masks.names import MAX_PART_BYTES
 
 MAX_REGIONS = 1000
 """Of one sample: objects, each a region, or a few for each class."""
+MAX_CELL_CHARACTERS = 2**24
+"""Of a .csv: a million runs; Python's reader would stop at 131,072 and takes four bytes each."""
+MAX_CELLS = 2**22
+"""Of a .csv: a row of two short cells takes a hundred times the memory of its characters."""
 
 RleOrder = Literal["columns", "rows", "columns-from-0", "rows-from-0"]
 """How the runs of a .csv number pixels: Kaggle's go down the columns and count from 1."""
@@ -94,7 +97,7 @@ class RleTable:
                 mask = rle.kaggle_mask(cast("str", runs), own, order=self.order)
             else:
                 check_size(region_size, own)
-                counts = rle.decompress(runs) if isinstance(runs, str) else runs
+                counts = rle.decompress(runs, own) if isinstance(runs, str) else runs
                 mask = rle.mask_of(counts, own)
             code = values.index(cast("int", value))
             if (codes[mask & painted] != code).any():
@@ -208,11 +211,13 @@ def _coco(text: str, origin: str, options: TableOptions) -> RleTable:
 def _file_names(images: Sequence[Mapping[str, object]]) -> dict[str, str]:
     """The sample's id of each image of a COCO file: its file's name without folder and ending."""
     found: dict[str, str] = {}
+    stems: set[str] = set()
     for image in images:
         name = PurePosixPath(str(image.get("file_name", image["id"])).replace("\\", "/")).name
         stem = posixpath.splitext(name)[0] if "file_name" in image else name
-        if stem in found.values() or str(image["id"]) in found:
-            raise ValueError(f"`images` lists {name} twice")
+        if stem in stems or str(image["id"]) in found:
+            raise ValueError(f"`images` lists {_short(name)} twice")
+        stems.add(stem)
         found[_short(str(image["id"]))] = _short(stem)
     return found
 
@@ -309,18 +314,28 @@ def _decoded(data: bytes) -> str:
     return data.decode("utf-16" if wide else "utf-8-sig")
 
 
-def _rows(text: str) -> tuple[list[str], list[dict[str, str]]]:
-    """Header and rows of a table that is separated by commas, semicolons or tabs."""
+def _rows(text: str) -> list[list[str]]:
+    """The rows, header first, of a table that is separated by commas, semicolons or tabs.
+
+    Raises:
+        ValueError: It has more cells than `MAX_CELLS`.
+    """
     header = text.partition("\n")[0]
     separator = next((s for s in ",;\t" if s in header), ",")
+    if sum(map(text.count, (separator, "\n", "\r"))) > MAX_CELLS:
+        raise ValueError(f"more than {MAX_CELLS:,} cells")
     with _FIELD_SIZE:  # the limit is one for the whole process
-        before = csv.field_size_limit(len(text) + 1)
+        before = csv.field_size_limit(MAX_CELL_CHARACTERS)
         try:
-            reader = csv.DictReader(io.StringIO(text), delimiter=separator, restval="")
-            rows = list(reader)
+            lines = (f"{line}\n" for line in text.split("\n"))  # StringIO takes four bytes a letter
+            return list(csv.reader(lines, delimiter=separator))
         finally:
             csv.field_size_limit(before)
-    return list(reader.fieldnames or ()), rows
+
+
+def _cell(cells: Sequence[str], column: int | None) -> str:
+    """A cell of a row that may be shorter than the header."""
+    return "" if column is None or column >= len(cells) else cells[column]
 
 
 def _kaggle(text: str, origin: str, options: TableOptions) -> RleTable:
@@ -328,24 +343,25 @@ def _kaggle(text: str, origin: str, options: TableOptions) -> RleTable:
         raise SegbenchError(f"{origin}: --min-score is of COCO results; a .csv has no scores")
     if options.rle_order not in get_args(RleOrder):
         raise SegbenchError(f"--rle-order {options.rle_order}: expected {get_args(RleOrder)}")
-    names, rows = _rows(text)
-    header = {name.strip().lower(): name for name in names}
+    rows = _rows(text)
+    header = {name.strip().lower(): i for i, name in enumerate(rows[0] if rows else [])}
 
-    def column(known: Sequence[str]) -> str | None:
+    def column(known: Sequence[str]) -> int | None:
         return next((header[name] for name in known if name in header), None)
 
     of_id, of_both = column(_ID_COLUMNS), column(_BOTH_COLUMNS)
     of_runs, of_class = column(_RUN_COLUMNS), column(_CLASS_COLUMNS)
-    if (of_id or of_both) is None or of_runs is None:
-        raise ValueError(f"its columns are {', '.join(header)}")
+    if (of_both if of_id is None else of_id) is None or of_runs is None:
+        raise ValueError(f"its columns are {', '.join(header)[:200]}")
     regions: dict[str, list[Region]] = {}
-    for row in rows:
-        if of_id is not None:
-            identifier, value = row[of_id], row[of_class] if of_class else str(BINARY_VALUE)
+    for cells in filter(None, rows[1:]):
+        if of_id is None:
+            identifier, _, value = _cell(cells, of_both).rpartition("_")
         else:
-            identifier, _, value = row[of_both or ""].rpartition("_")
+            identifier = _cell(cells, of_id)
+            value = str(BINARY_VALUE) if of_class is None else _cell(cells, of_class)
         found = regions.setdefault(_without_ending(_short(identifier.strip())), [])
-        runs = row[of_runs].strip()
+        runs = _cell(cells, of_runs).strip()
         if runs.lower() not in _NOTHING:
             number = value.strip()
             found.append((int(number) if number.isdigit() else number, None, runs))
