@@ -166,7 +166,7 @@ def test_other_versions_are_refused(copies):
     [
         (["a"], {}, "1 scores folder given; expected two or more"),
         (["a", "b", "a/../a"], {}, "given twice; expected different"),
-        (["a", "b"], {"measure": "dise"}, "a has no score 'dise'; there are iou, dice, "),
+        (["a", "b"], {"measure": "dise"}, "a has no score 'dise'; do you mean dice.; there are iou, "),
         (["a", "b"], {"measure": "dice|class:mole"},
          r"a has no score dice\|class:mole\|over:images; there are\n +dice\|class:background"),
         (["a", "b"], {"measure": "thresholded_iou|over:dataset"}, "has no score thresholded_iou"),
@@ -337,6 +337,20 @@ def test_the_same_predictions_are_not_told_apart(folders, tmp_path):
 
 
 # --- the command ---
+
+
+def test_marks_in_the_table_are_explained_where_they_occur(segbench, tmp_path, folders):
+    for name, seed, wrong in (("a", 1, 0.1), ("b", 2, 0.7)):
+        write_evaluation(grouped(evaluated(seed, wrong=wrong), 9), tmp_path / name)
+    ran = segbench("compare", tmp_path / "a", tmp_path / "b", "--measure", "dice|over:dataset")
+    assert ran.code == 0, ran.err
+    words = " ".join(ran.out.split())
+    assert "p Wilcoxon -: the measure is no mean over images" in words
+    assert "0.0039 (smallest)" in words
+    assert "(smallest): the smallest p that swaps of these groups can give" in words
+    plain = segbench("compare", folders / "a", folders / "b").out
+    assert "(smallest):" not in plain
+    assert "p Wilcoxon -:" not in plain
 
 
 def test_the_command_writes_table_json_and_pictures(segbench, folders, tmp_path):

@@ -109,6 +109,16 @@ def test_another_name_for_this_machine_is_refused(port, host):
     assert ask(port, "/", host=f"localhost:{port}")[0] == 200
 
 
+def test_two_names_at_once_are_refused(port):
+    connection = http.client.HTTPConnection(HOST, port, timeout=20)
+    connection.putrequest("GET", "/", skip_host=True)
+    for host in (f"{HOST}:{port}", "evil.example"):
+        connection.putheader("Host", host)
+    connection.endheaders()
+    assert connection.getresponse().status == 421
+    connection.close()
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "HEAD"])
 def test_only_reading(port, method):
     assert ask(port, "/", method=method)[0] == 501
@@ -152,7 +162,7 @@ def test_the_command(board_results, synthetic):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
         # where tests run in the background, Ctrl+C would be ignored
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )

@@ -33,6 +33,7 @@ from segbench.commands import (
     verify,
 )
 from segbench.commands.console import note, speak_any_text
+from segbench.commands.memory import keep_freed_memory
 from segbench.errors import SegbenchError
 
 TRACEBACK = "SEGBENCH_TRACEBACK"
@@ -90,6 +91,7 @@ def main() -> None:
         Exception: What nobody foresaw, where the variable SEGBENCH_TRACEBACK is 1.
     """
     speak_any_text()
+    keep_freed_memory()
     try:
         app()
     except SegbenchError as error:

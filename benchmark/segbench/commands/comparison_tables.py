@@ -11,7 +11,7 @@ from segbench.commands.console import console
 from segbench.commands.tables import FEW_WORDS, interval, new_table, number, shown
 from segbench.scoring.compare import Comparison, Difference, Pair
 from segbench.scoring.evaluate import SIZE
-from segbench.statistics.bootstrap import N_RESAMPLES, few_units
+from segbench.statistics.bootstrap import FEWEST_UNITS, N_RESAMPLES, few_units
 
 N_IMAGES = 5
 _NAMES = {"percentile": "percentile", "bca": "BCa"}
@@ -156,9 +156,25 @@ def _explanation(result: Comparison) -> str:
         f"p permutation: two-sided, {how} swaps of whole {unit}s",
         f"p Wilcoxon: signed ranks of the {unit}s' mean differences",
     ]
+    if any(pair.p <= pair.p_smallest for pair in result.pairs):
+        parts.append(
+            f"(smallest): the smallest p that swaps of these {unit}s can give; where it is 1 the "
+            "test cannot tell anything"
+        )
+    if any(math.isnan(pair.p_wilcoxon) for pair in result.pairs):
+        parts.append(f"p Wilcoxon -: {_no_wilcoxon(result)}")
     if len(result.pairs) > 1:
         parts.append(f"p Holm: p permutation adjusted for {len(result.pairs)} pairs")
     parts.append(
         "P(first better): share of the resamples, ties by half; subgroups are not adjusted"
     )
     return "\n".join(parts)
+
+
+def _no_wilcoxon(result: Comparison) -> str:
+    """Why there is no signed-rank test."""
+    if result.measure.over != "images":
+        return f"the measure is no mean over images, so {result.table.unit}s have no differences"
+    if result.table.n_groups < FEWEST_UNITS:
+        return f"{result.table.n_groups} {result.table.unit}s; {FEWEST_UNITS} are the fewest"
+    return f"no {result.table.unit} has a finite difference"

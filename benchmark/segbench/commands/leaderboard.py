@@ -124,6 +124,7 @@ def open_page(
     ] = True,
 ) -> None:
     """Look at the entries image by image, from your own copy of the data, on this machine alone."""
+    import sys  # noqa: PLC0415
     import webbrowser  # noqa: PLC0415
 
     from segbench.board.site.local import local_page  # noqa: PLC0415
@@ -136,6 +137,7 @@ def open_page(
     with server(page.served, port=port) as running:
         url = f"http://{HOST}:{running.server_port}/"
         say(f"{url}  (stop with Ctrl+C)")
+        sys.stdout.flush()  # a pipe would hold it back until the end
         if browser:
             webbrowser.open(url)
         try:

@@ -6,7 +6,7 @@ come last, are refused: which axis the classes are is then for the person to say
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,29 @@ from segbench.masks.decoded import MaskFileError, Size
 
 _COLOURS = 3
 Number = TypeVar("Number", bound=np.generic)
+
+
+def as_array(value: object) -> NDArray[np.generic]:
+    """An array, a list of numbers or a tensor of any library as an array of NumPy.
+
+    Tensors that have gradients or lie on another device are copied without them; bfloat16, which
+    NumPy lacks, becomes float32 without loss.
+
+    Raises:
+        MaskFileError: It is none of these.
+    """
+    tensor: Any = value
+    try:
+        if hasattr(tensor, "detach"):
+            tensor = tensor.detach().cpu()
+            if str(tensor.dtype) == "torch.bfloat16":
+                tensor = tensor.float()
+        array = np.asarray(tensor)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise MaskFileError(
+            "no array", f"{type(value).__name__} ({error})", hint="expected an HxW array"
+        ) from error
+    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
 
 
 def mask_shape(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import secrets
 import tempfile
 import time
@@ -55,12 +56,19 @@ def is_url(text: object) -> bool:
 
 
 def place_of(text: str | Place) -> Place:
-    """The place of a path or a URL; `file://` URLs are paths."""
-    if not isinstance(text, str):
+    """The place of a path or a URL; `file://` URLs are paths, and `~` is the user's folder."""
+    if isinstance(text, Remote):
         return text
+    if isinstance(text, Path):
+        return expanded(text)
     if text.startswith("file://"):
         return Path(unquote(urlsplit(text).path))
-    return Remote(text.rstrip("/")) if is_url(text) else Path(text)
+    return Remote(text.rstrip("/")) if is_url(text) else expanded(Path(text))
+
+
+def expanded(path: Path) -> Path:
+    """A path with the user's folder for `~`; as it is where there is no such user."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111  Path.expanduser raises
 
 
 def absolute(place: Place) -> Place:

@@ -20,7 +20,7 @@ from PIL import Image
 from segbench.errors import SegbenchError
 from segbench.masks.content import IMAGE_FORMATS, not_one_of
 from segbench.masks.labels import LabelClass
-from segbench.masks.places import Place, Remote, is_url, place_of
+from segbench.masks.places import Place, Remote, expanded, is_url, place_of
 from segbench.masks.png import PALETTE, open_png, samples
 
 SCHEMA_VERSION = 1
@@ -80,6 +80,7 @@ class PreparedDataset:
         Raises:
             SegbenchError: The folder is not a prepared dataset of this format version.
         """
+        root = place_of(root)
         info = read_info(root)
         return cls(root, info, _read_rows(root / "samples.csv"))
 
@@ -292,14 +293,14 @@ def read_rgb(path: Place, *, size: tuple[int, int] | None = None) -> NDArray[np.
 def data_folder(given: Path | None = None) -> Path:
     """Where prepared datasets live: `--data`, else SEGBENCH_DATA, else the user's data folder."""
     if given is not None:
-        return given
+        return expanded(given)
     if environment := os.environ.get("SEGBENCH_DATA"):
         if is_url(environment):
             raise SegbenchError(
                 f"SEGBENCH_DATA={environment}: this command needs a folder on this machine; give "
                 f"one with --data (URLs are read by `segbench evaluate`)"
             )
-        return Path(environment)
+        return expanded(Path(environment))
     import platformdirs  # noqa: PLC0415
 
     return Path(platformdirs.user_data_dir("segbench", appauthor=False))
@@ -327,7 +328,7 @@ def open_prepared(name: str, *, data: Place | None = None) -> PreparedDataset:
     Raises:
         SegbenchError: It has not been prepared there; the message gives the command.
     """
-    home = data_folder() if data is None else data
+    home = data_folder() if data is None else place_of(data)
     root = home / name
     if not (root / "dataset.json").exists():
         if isinstance(root, Remote):

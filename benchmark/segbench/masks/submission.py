@@ -24,6 +24,7 @@ from segbench.masks.archives import (
     open_tar,
     open_zip,
 )
+from segbench.masks.array_shapes import as_array
 from segbench.masks.decode import ARRAY_ENDINGS, IMAGE_ENDINGS, MASK_ENDINGS, decode, from_array
 from segbench.masks.decoded import Decoded, MaskFileError, Size
 from segbench.masks.json_files import MAX_JSON_BYTES, irregular
@@ -139,12 +140,12 @@ class Arrays:
 
     def decode(self, identifier: str, size: Size, *, any_size: bool, threshold: float) -> Decoded:
         """Check and code one array; see `Submission.decode`."""
-        array = np.asarray(self.arrays[identifier])
+        array = as_array(self.arrays[identifier])
         return from_array(array, expected=None if any_size else size, threshold=threshold)
 
     def stamp(self, identifier: str) -> str:
         """The digest of one array; see `Submission.stamp`."""
-        array = np.asarray(self.arrays[identifier])
+        array = as_array(self.arrays[identifier])
         return hashlib.sha256(f"{array.dtype}{array.shape}".encode() + array.tobytes()).hexdigest()
 
     def part(self, identifiers: Collection[str]) -> Arrays:

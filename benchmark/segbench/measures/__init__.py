@@ -21,6 +21,7 @@ from segbench.measures.table import (
     Definition,
     Family,
     definition_of,
+    meant,
 )
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "definition_of",
     "grid",
     "legal_pairs",
+    "meant",
     "parse",
     "values",
 ]

@@ -25,8 +25,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Literal
 
 import numpy as np
@@ -495,6 +496,40 @@ def percentile_of(key: str) -> float | None:
     return float(match[1]) if match else None
 
 
+_ALSO_CALLED = {
+    "miou": "iou",
+    "meaniou": "iou",
+    "jaccard": "iou",
+    "f1": "dice",
+    "f1score": "dice",
+    "dsc": "dice",
+    "dicescore": "dice",
+    "acc": "accuracy",
+    "pixelaccuracy": "accuracy",
+    "oa": "accuracy",
+    "sensitivity": "recall",
+    "tpr": "recall",
+    "ppv": "precision",
+    "tnr": "specificity",
+    "surfacedice": "nsd",
+    "hausdorff": "hd",
+    "assd95": "hd95",
+    "auc": "auroc",
+    "averageprecision": "ap",
+}
+"""What others call a measure, without spaces and marks, and its key."""
+
+
+def meant(key: str, known: Iterable[str]) -> str:
+    """`; do you mean dice?` where a key is another name of a known one, or close to one."""
+    keys = list(known)
+    plain = re.sub(r"[^a-z0-9]", "", key.lower())
+    other = _ALSO_CALLED.get(plain, "")
+    near = [k for k in keys if k.replace("_", "") == plain] or [k for k in keys if k == other]
+    near = near or get_close_matches(key.lower(), keys, n=1)
+    return f"; do you mean {near[0]}?" if near else ""
+
+
 def definition_of(key: str) -> Definition:
     """The row of a key; `hd90` and its like are made from the row of `hd95`.
 
@@ -506,7 +541,8 @@ def definition_of(key: str) -> Definition:
     percentile = percentile_of(key)
     if percentile is None:
         raise SegbenchError(
-            f"no measure {key!r}; there are {', '.join(DEFINITIONS)} (and hd90, hd99, ...: any "
+            f"no measure {key!r}{meant(key, DEFINITIONS)}; there are {', '.join(DEFINITIONS)} "
+            f"(and hd90, hd99, ...: any "
             f"percentile over 0 and under 100)"
         )
     row = DEFINITIONS["hd95"]

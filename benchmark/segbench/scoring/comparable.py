@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from segbench.errors import Problems, SegbenchError
-from segbench.measures import Measure
+from segbench.measures import Measure, meant
 from segbench.scoring.scores import Score
 from segbench.scoring.stored import Stored
 
@@ -27,7 +27,9 @@ def find_score(stored: Stored, text: str, name: str) -> Score:
     of_key = [score for score in stored.scores if score.measure.key == key]
     if not of_key:
         known = dict.fromkeys(score.measure.key for score in stored.scores)
-        raise SegbenchError(f"{name} has no score {key!r}; there are {', '.join(known)}")
+        raise SegbenchError(
+            f"{name} has no score {key!r}{meant(key, known)}; there are {', '.join(known)}"
+        )
     label = wanted.setdefault("class", _default_label(stored, of_key))
     several = label in {"all", "foreground"} and (label, "images") not in _pairs(of_key)
     wanted.setdefault("over", "classes" if several else "images")

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from segbench.confusion import Counts
 from segbench.errors import SegbenchError
+from segbench.masks.places import expanded
 from segbench.measures import FOREGROUND, Measure, legal_pairs
 from segbench.scoring.comparable import check_comparable, differing_handling, find_score
 from segbench.scoring.evaluate import SIZE, size_order, sizes
@@ -168,7 +169,14 @@ def compare(
     check_method(interval)
     if len(folders) < 2:  # noqa: PLR2004  a pair
         raise SegbenchError(f"{len(folders)} scores folder given; expected two or more to compare")
-    paths = [Path(folder) for folder in folders]
+    try:
+        paths = [expanded(Path(folder)) for folder in folders]
+    except TypeError as error:
+        found = ", ".join(type(folder).__name__ for folder in folders)
+        raise SegbenchError(
+            f"{found}; expected the paths of scores folders: write each with "
+            f"segbench.scoring.files.write_evaluation(result, Path('scores/NAME'))"
+        ) from error
     names = _names(paths)
     stored = [read_scores(path) for path in paths]
     chosen = find_score(stored[0], measure, names[0])

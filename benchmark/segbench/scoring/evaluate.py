@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from segbench.masks.labels import IGNORE_ID, is_background
 from segbench.masks.places import Place, is_url, place_of
 from segbench.masks.prepared import data_place, open_prepared
 from segbench.masks.submission import Arrays, Files, Submission, open_submission
-from segbench.measures import ALL, FOREGROUND, Measure, Options, grid
+from segbench.measures import ALL, FOREGROUND, Measure, Options, grid, meant
 from segbench.scoring.engine import Engine, n_threads
 from segbench.scoring.inverted import inverted_note
 from segbench.scoring.references import ReferencePolicy, reference_target
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ArrayLike = NDArray[np.generic]
-Masks = str | Place | Mapping[str, ArrayLike] | Sequence[ArrayLike]
+Masks = str | Place | Mapping[str, ArrayLike] | Iterable[ArrayLike]
 
 SIZE = "size"
 """The subgroup by size of the object in the reference."""
@@ -106,6 +106,10 @@ class Evaluation:
                 measure = score.measure
                 if measure.key == key and measure.over == average and measure.label == wanted:
                     return score
+        known = dict.fromkeys(score.measure.key for score in self.scores)
+        if key not in known:
+            found = ", ".join(known)
+            raise SegbenchError(f"no score {key!r}{meant(key, known)}; there are {found}")
         raise SegbenchError(f"no score {key} for class {wanted!r} over {' or '.join(averages)}")
 
     @property
@@ -200,13 +204,14 @@ def evaluate(
     0.8
 
     Args:
-        predictions: A folder, archive or RLE table, by its path or URL; or arrays (HxW ids, 0/255,
-            or probabilities), by sample id or in the order of `references`.
+        predictions: A folder, archive or RLE table, by its path or URL; or arrays or tensors (HxW
+            ids, 0/255, or probabilities), by sample id or in the order of `references`: a batch
+            NxHxW, a list or a generator.
         dataset: The prepared dataset; found by the ids where it is not given.
         split: The split to score.
         fold: The fold to score instead of a split.
         data: Where prepared datasets live, a folder or URL, if not the default place.
-        references: Reference masks to score against, without a card.
+        references: Reference masks to score against, without a card; as `predictions`.
         class_names: With references: names of the classes 0, 1, ...
         reference_policy: With references: how their files are named and read.
         by: Columns of the dataset for subgroups; `size` is always there.
@@ -432,12 +437,28 @@ def _submission(
     if isinstance(predictions, str | Place):
         place = place_of(predictions)
         return open_submission(place, suffix=suffix, ending=ending, ids=ids, table=policy.table)
-    if isinstance(predictions, Mapping | Sequence):
-        return Arrays(_by_id(predictions))
-    return predictions
+    if hasattr(predictions, "decode"):
+        return cast("Submission", predictions)
+    return Arrays(_by_id(cast("Mapping[str, ArrayLike] | Iterable[ArrayLike]", predictions)))
 
 
-def _by_id(arrays: Mapping[str, ArrayLike] | Sequence[ArrayLike]) -> Mapping[str, ArrayLike]:
+def _by_id(arrays: Mapping[str, ArrayLike] | Iterable[ArrayLike]) -> Mapping[str, ArrayLike]:
+    """Arrays by id; those that come without ids are numbered.
+
+    Raises:
+        SegbenchError: It is one mask, or no masks at all.
+    """
     if isinstance(arrays, Mapping):
-        return arrays
-    return {f"{i:06d}": np.asarray(array) for i, array in enumerate(arrays)}
+        return cast("Mapping[str, ArrayLike]", arrays)
+    shape = getattr(arrays, "shape", None)
+    if shape is not None and len(shape) < 3:  # noqa: PLR2004  a batch
+        raise SegbenchError(
+            f"one array {tuple(shape)}; expected a batch NxHxW, or a list of HxW arrays: give "
+            f"[mask] for a single one"
+        )
+    try:
+        return {f"{i:06d}": array for i, array in enumerate(arrays)}
+    except TypeError as error:
+        raise SegbenchError(
+            f"{type(arrays).__name__}; expected a path, arrays by id, a batch NxHxW, or a list"
+        ) from error

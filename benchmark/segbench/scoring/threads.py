@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import functools
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,7 +13,6 @@ R = TypeVar("R")
 BATCH = 8
 """Items that a thread takes at once: handing over costs about as much as counting a small mask."""
 _AHEAD = 4
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 def in_order(
@@ -26,7 +23,6 @@ def in_order(
     Any other exception ends it. Few items are worked on ahead of the one that is yielded, so that
     what is remembered of the others is the caller's alone.
     """
-    keep_freed_memory()
 
     def batch_of(first: int) -> list[R | Exception]:
         return [guarded(item) for item in items[first : first + BATCH]]
@@ -58,19 +54,3 @@ def _pairs(
     items: Sequence[T], first: int, future: Future[list[R | Exception]]
 ) -> Iterator[tuple[T, R | Exception]]:
     return zip(items[first : first + BATCH], future.result(), strict=True)
-
-
-@functools.cache
-def keep_freed_memory() -> None:
-    """Let glibc keep up to 64 MiB that was freed for the next mask; elsewhere this does nothing.
-
-    By default it gives buffers of a few hundred kilobytes back to the system as soon as they are
-    freed, and the system hands each page out again, cleared, at the next mask: that took longer
-    than to inflate and count it.
-    """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):  # another C library, or Windows
-        return
-    mallopt(_M_MMAP_THRESHOLD, 32 << 20)
-    mallopt(_M_TRIM_THRESHOLD, 64 << 20)

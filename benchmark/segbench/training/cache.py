@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from segbench.errors import SegbenchError
 from segbench.folders import building, put
+from segbench.masks.places import expanded
 from segbench.masks.prepared import PreparedDataset, Row
 from segbench.training.canvas import Size, put_image, put_mask
 
@@ -51,7 +52,7 @@ class Cache:
 def cache_folder() -> Path:
     """Where caches live: SEGBENCH_CACHE, else the user's cache folder."""
     if environment := os.environ.get("SEGBENCH_CACHE"):
-        return Path(environment)
+        return expanded(Path(environment))
     import platformdirs  # noqa: PLC0415
 
     return Path(platformdirs.user_cache_dir("segbench", appauthor=False))

@@ -106,7 +106,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer one request; the base class refuses every other method."""
-        if self.headers.get("Host") not in self.own_names:
+        hosts = self.headers.get_all("Host", [])
+        if len(hosts) != 1 or hosts[0] not in self.own_names:
             self._refuse(HTTPStatus.MISDIRECTED_REQUEST, "this server answers for itself alone")
             return
         path = unquote(urlsplit(self.path).path).removeprefix("/") or "index.html"
