@@ -128,6 +128,17 @@ LONG = (
 
 
 @pytest.fixture(scope="session")
+def cases(tmp_path_factory) -> Path:
+    """Small inputs that broke once, where their maker lies beside the repository."""
+    maker = Path(__file__).parents[2] / "shared" / "cases" / "make.py"
+    if not maker.exists():
+        pytest.skip("../shared/cases is not there")
+    out = tmp_path_factory.mktemp("cases") / "out"
+    subprocess.run([sys.executable, str(maker), str(out)], check=True, capture_output=True)
+    return out
+
+
+@pytest.fixture(scope="session")
 def board_results(tmp_path_factory, synthetic) -> Path:
     """A results folder of synthetic-lesions; every text of `near` and of the paper is hostile."""
     folder = tmp_path_factory.mktemp("board")

@@ -6,8 +6,6 @@ import json
 import os
 import resource
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +17,6 @@ from segbench.masks import rle
 from segbench.masks.decoded import MaskFileError
 from segbench.masks.tables import TableOptions, read_table
 
-CASES = Path(__file__).parents[2] / "shared" / "cases" / "make.py"
 TRUTH = {
     "a": np.array([[0, 1, 1, 0], [0, 1, 0, 0], [0, 0, 0, 1]]),
     "b": np.array([[1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 1, 1]]),
@@ -184,15 +181,6 @@ def test_the_order_is_of_a_csv_alone():
 
 
 # --- small inputs that broke once: ../shared/cases ------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def cases(tmp_path_factory) -> Path:
-    if not CASES.exists():
-        pytest.skip("../shared/cases is not there")
-    out = tmp_path_factory.mktemp("cases") / "out"
-    subprocess.run([sys.executable, str(CASES), str(out)], check=True, capture_output=True)
-    return out
 
 
 PERFECT = [
