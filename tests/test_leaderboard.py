@@ -11,7 +11,7 @@ import pytest
 
 import segbench as sb
 from segbench.board.entry import Cost, Digests, Entry, Method, Training
-from segbench.board.standings import standings
+from segbench.board.standings import guests, standings
 from segbench.board.write import masks_of, predictions_digest, write_entry
 from segbench.errors import SegbenchError
 from segbench.masks.encode import encode_mask
@@ -77,6 +77,22 @@ def test_tiers_ranks_and_statuses(results):
         assert sum(place.probabilities) == pytest.approx(1)
     assert np.isnan(np.diag(ranking.p_holm)).all()
     np.testing.assert_array_equal(ranking.differences, -ranking.differences.T)
+
+
+def test_a_reported_entry_stands_where_it_would_and_is_not_ranked(results, segbench):
+    verified, reported = sorted(standings(results), key=lambda s: s.status, reverse=True)
+    (alone,) = reported.ranking.places
+    assert alone.tier == 0
+    assert np.isnan(alone.probabilities).all()
+    assert "nothing to rank it among" in reported.ranking.notes[-1]
+    (guest,) = guests(verified, (verified, reported))
+    assert guests(reported, (verified, reported)) == ()
+    assert guest.words == "would stand 2 of 5 among the verified entries"
+    lines = segbench("leaderboard", "--results", results).out.splitlines()
+    (exact,) = [i for i, line in enumerate(lines) if line.split()[:2] == ["1", "exact"]]
+    told = [line for line in lines[exact : exact + 3] if "(copied, reported)" in line]
+    assert len(told) == 1
+    assert told[0].split()[0] == "-"
 
 
 def test_lower_is_better_for_distances(results):

@@ -124,7 +124,8 @@ def rank_entries(entries: Mapping[str, Stored], measure: str = "dice") -> Rankin
         return (np.isnan(value), -sign * value, name)
 
     names = sorted(entries, key=order)
-    enough = first.table.n_groups >= FEWEST_UNITS
+    # one entry alone is first in every resample, which says nothing of it
+    enough = first.table.n_groups >= FEWEST_UNITS and len(names) > 1
     p, apart = _pairs([entries[name] for name in names], chosen.measure)
     p = p if enough else np.full(p.shape, np.nan)
     values = np.array([scores[name].value for name in names])
@@ -163,6 +164,7 @@ def rank_entries(entries: Mapping[str, Stored], measure: str = "dice") -> Rankin
         differences=sign * apart[np.ix_(shown, shown)],
         notes=(
             *([few] if (few := few_units(first.table.n_groups)) else []),
+            *(["one entry alone: there is nothing to rank it among"] if len(names) == 1 else []),
             *_too_many(len(names), first),
             *differing_handling(names, [scores[name] for name in names]),
         ),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from segbench.board.entry import Entry, Status, find_entries
 from segbench.board.rank import Ranking, rank_entries
 from segbench.errors import SegbenchError
+from segbench.scoring.scores import Score
 from segbench.scoring.stored import Stored, read_scores
 
 
@@ -36,6 +37,64 @@ class Standing:
     def name(self) -> str:
         """Of the dataset, without its version."""
         return self.dataset.partition("@")[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guest:
+    """A reported entry where it would stand among the verified ones: unranked.
+
+    Attributes:
+        entry: The reported one.
+        score: Its score by the ranking's measure.
+        above: How many verified entries have a better score.
+        n: How many of them there are.
+    """
+
+    entry: Entry
+    score: Score
+    above: int
+    n: int
+
+    @property
+    def words(self) -> str:
+        """Where it would stand, in words."""
+        return f"would stand {self.above + 1} of {self.n + 1} among the verified entries"
+
+
+def guests(standing: Standing, all_of: Sequence[Standing]) -> tuple[Guest, ...]:
+    """Reported entries of the same samples, by where they would stand among the verified ones.
+
+    None are given for a standing of reported entries.
+    """
+    if standing.status != "verified":
+        return ()
+    found: list[Guest] = []
+    for other in all_of:
+        same = (other.dataset, other.selection) == (standing.dataset, standing.selection)
+        if other.status != "reported" or not same:
+            continue
+        found += [
+            stand(standing, entry, other.scores[name].scores)
+            for name, entry in other.entries.items()
+            if other.scores[name].digest == next(iter(standing.scores.values())).digest
+        ]
+    return tuple(sorted(found, key=lambda guest: (guest.above, guest.entry.name)))
+
+
+def stand(standing: Standing, entry: Entry, scores: Sequence[Score]) -> Guest:
+    """Where an entry with these scores would stand.
+
+    Raises:
+        SegbenchError: It has no score by the ranking's measure.
+    """
+    measure = standing.ranking.measure
+    score = next((score for score in scores if score.measure == measure), None)
+    if score is None:
+        raise SegbenchError(f"{entry.name}: has no score {measure}")
+    sign = 1 if measure.definition.higher_is_better else -1
+    places = standing.ranking.places
+    better = sum(sign * place.score.value > sign * score.value for place in places)
+    return Guest(entry=entry, score=score, above=better, n=len(places))
 
 
 def standings(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from rich.table import Table
 from rich.text import Text
 
 from segbench.board.across import Across
-from segbench.board.standings import Standing
+from segbench.board.standings import Guest, Standing
 from segbench.board.wording import disagreements
 from segbench.commands.console import console
 from segbench.commands.tables import interval, new_table, shown
@@ -16,8 +17,11 @@ from segbench.statistics.bootstrap import N_RESAMPLES
 from segbench.statistics.ranking import ALPHA
 
 
-def show_standing(standing: Standing) -> None:
-    """Print a standing: tiers, ranks and how sure they are, and where ways to rank disagree."""
+def show_standing(standing: Standing, reported: Sequence[Guest] = ()) -> None:
+    """Print a standing: tiers, ranks and how sure they are, and where ways to rank disagree.
+
+    Reported entries stand among the verified ones where they would, greyed and unranked.
+    """
     out, ranking = console(), standing.ranking
     out.print(
         Text.assemble(
@@ -29,7 +33,7 @@ def show_standing(standing: Standing) -> None:
     out.print(f"by {ranking.measure.title}, {ranking.measure.average}")
     for note in ranking.notes:
         out.print(note, style="yellow")
-    out.print(_table(standing))
+    out.print(_table(standing, reported))
     for line in disagreements(standing):
         out.print(line)
     out.print(
@@ -40,15 +44,24 @@ def show_standing(standing: Standing) -> None:
     )
 
 
-def _table(standing: Standing) -> Table:
+def _table(standing: Standing, reported: Sequence[Guest]) -> Table:
     table = new_table()
     table.add_column("tier", justify="right")
     table.add_column("entry")
     names = ("score", "95 % interval", "ranks", "P(rank 1)", "mean rank", "wins", "parameters")
     for name in names:
         table.add_column(name, justify="right")
+    waiting = list(reported)
+
+    def seat(above: int) -> None:
+        while waiting and waiting[0].above <= above:
+            guest = waiting.pop(0)
+            name = f"({guest.entry.name}, reported)"
+            table.add_row("-", name, shown(guest.score), interval(guest.score), style="dim")
+
     last = None
-    for place in standing.ranking.places:
+    for above, place in enumerate(standing.ranking.places):
+        seat(above)
         if last not in {None, place.tier}:
             table.add_section()
         parameters = standing.entries[place.name].cost.parameters
@@ -59,12 +72,13 @@ def _table(standing: Standing) -> Table:
             shown(place.score),
             interval(place.score),
             "-" if math.isnan(low) else f"{low:g} to {high:g}",
-            f"{place.probabilities[0]:.2f}",
+            "-" if math.isnan(place.probabilities[0]) else f"{place.probabilities[0]:.2f}",
             "-" if math.isnan(place.mean_rank) else f"{place.mean_rank:.2f}",
             f"{place.wins}",
             "" if parameters is None else f"{parameters / 1e6:.2f} M",
         )
         last = place.tier
+    seat(len(standing.ranking.places))
     return table
 
 

@@ -38,7 +38,7 @@ def leaderboard(
         return
     from segbench.board.across import across_datasets  # noqa: PLC0415
     from segbench.board.records import standing_json  # noqa: PLC0415
-    from segbench.board.standings import standings  # noqa: PLC0415
+    from segbench.board.standings import guests, standings  # noqa: PLC0415
     from segbench.commands.board_tables import show_across, show_standing  # noqa: PLC0415
     from segbench.commands.console import say_json  # noqa: PLC0415
 
@@ -47,7 +47,7 @@ def leaderboard(
         say_json([standing_json(standing) for standing in found])
         return
     for standing in found:
-        show_standing(standing)
+        show_standing(standing, guests(standing, found))
     for across in across_datasets(found):
         show_across(across)
 

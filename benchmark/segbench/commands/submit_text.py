@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 from segbench.board.entry import ENTRY
+from segbench.board.standings import stand, standings
 from segbench.board.submit import Draft
 from segbench.board.write import entry_json
 from segbench.catalog.cards import card_folders
 from segbench.commands.console import say
+from segbench.errors import SegbenchError
 from segbench.scoring.files import json_number
 
 SHOWN = (("dice", "images"), ("iou", "images"), ("dice", "dataset"), ("hd95", "images"))
@@ -28,7 +31,22 @@ def show_draft(draft: Draft, *, whole: bool) -> None:
     )
     for score in _scores(draft):
         low, high = score["ci95"]
-        say(f"  {score['title']:<60} {score['value']:.4f}  [{low:.4f}, {high:.4f}]")
+        ends = "" if math.isnan(low) else f"  [{low:.4f}, {high:.4f}]"
+        say(f"  {score['title']:<60} {score['value']:.4f}{ends}")
+    if where := _would_stand(draft):
+        say(f"  by Dice it {where}")
+
+
+def _would_stand(draft: Draft) -> str:
+    """Where the entry would stand among the verified ones; empty where there are none."""
+    results, entry = draft.folder.parents[1], draft.entry
+    try:
+        there = standings(results, dataset=entry.dataset)
+        mine = (f"{entry.dataset}@{entry.dataset_version}", entry.selection, "verified")
+        found = next((s for s in there if (s.dataset, s.selection, s.status) == mine), None)
+        return "" if found is None else stand(found, entry, draft.evaluation.scores).words
+    except SegbenchError:  # no entries yet, or one that `verify` would refuse
+        return ""
 
 
 def show_next(draft: Draft, data: Path | None) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from segbench.board.entry import Entry
 from segbench.board.rank import Place
-from segbench.board.standings import Standing
+from segbench.board.standings import Standing, guests
 from segbench.measures import Measure
 from segbench.scoring.compare import image_values
 from segbench.scoring.evaluate import SIZE, sizes
@@ -134,12 +135,30 @@ class Line:
         place: Where it stands.
         tied: How many others its tier has.
         scores: One for each column of the board.
+        guest: Of a reported entry among verified ones: where it would stand, in words.
     """
 
     entry: Entry
     place: Place
     tied: int
     scores: tuple[Score, ...]
+    guest: str = ""
+
+
+def with_guests(board: Board, standing: Standing) -> tuple[Line, ...]:
+    """The lines of a standing, with reported entries where they would stand, unranked."""
+    own = list(lines(board, standing))
+    reported = {
+        line.entry.name: line
+        for other in board.standings
+        if other.status == "reported"
+        for line in lines(board, other)
+    }
+    for guest in reversed(guests(standing, board.standings)):
+        line = reported[guest.entry.name]
+        place = replace(line.place, tier=0, rank_ci95=(math.nan, math.nan))
+        own.insert(guest.above, replace(line, place=place, tied=0, guest=guest.words))
+    return tuple(own)
 
 
 def lines(board: Board, standing: Standing) -> tuple[Line, ...]:

@@ -13,9 +13,9 @@ import numpy as np
 
 from segbench._version import __version__
 from segbench.board.entry import Entry
-from segbench.board.site.boards import Board, Line, lines
+from segbench.board.site.boards import Board, Line, lines, with_guests
 from segbench.board.site.subgroups import Subgroup, subgroup
-from segbench.board.standings import Standing
+from segbench.board.standings import Guest, Standing, guests
 from segbench.catalog.cards import card_folders, read_dataset
 from segbench.measures import Measure
 from segbench.scoring.compare import image_values
@@ -79,6 +79,16 @@ class View:
     def tables(self) -> list[tuple[Standing, tuple[Line, ...]]]:
         """The lines of each standing."""
         return [(standing, lines(self.board, standing)) for standing in self.board.standings]
+
+    def guest(self, entry: Entry) -> Guest | None:
+        """Where a reported entry would stand among the verified ones."""
+        every = self.board.standings
+        found = (guest for standing in every for guest in guests(standing, every))
+        return next((guest for guest in found if guest.entry == entry), None)
+
+    def with_guests(self, standing: Standing) -> tuple[Line, ...]:
+        """The lines of a table: of verified entries with the reported ones in between."""
+        return with_guests(self.board, standing)
 
     @cached_property
     def entries(self) -> list[tuple[Entry, Standing, Line]]:

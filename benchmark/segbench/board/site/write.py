@@ -116,6 +116,7 @@ def _board_files(view: View, results_link: str) -> Iterator[tuple[str, bytes]]:
                 entry=entry,
                 standing=standing,
                 line=line,
+                guest=view.guest(entry),
                 stored=standing.scores[entry.name],
                 own_groups=[(c, [(g, cells[i]) for g, cells in groups]) for c, groups in tabs],
                 files=f"../../{results_link}/{entry.dataset}/{entry.name}" if results_link else "",
