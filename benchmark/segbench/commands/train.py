@@ -91,8 +91,7 @@ def train(
 
 def _validate(folder: Path, run: Run, dataset: PreparedDataset, *, device: str) -> float:
     """Score the validation split with the weights that were kept, into the run's folder."""
-    import tempfile  # noqa: PLC0415
-
+    from segbench.folders import building  # noqa: PLC0415
     from segbench.masks.submission import open_submission  # noqa: PLC0415
     from segbench.report.page import write_report  # noqa: PLC0415
     from segbench.scoring.evaluate import evaluate  # noqa: PLC0415
@@ -102,8 +101,8 @@ def _validate(folder: Path, run: Run, dataset: PreparedDataset, *, device: str) 
     from segbench.training.predict import predict_network  # noqa: PLC0415
     from segbench.training.run_folder import SCORES  # noqa: PLC0415
 
-    with tempfile.TemporaryDirectory() as scratch:
-        masks = Path(scratch) / "masks"
+    with building(folder / "predictions") as scratch:  # what a kill leaves, the next run removes
+        masks = scratch / "masks"
         network = RunNetwork(folder, device=device)
         predict_network(network, dataset, masks, split="val", fold=run.data.fold)
         submission = open_submission(masks)

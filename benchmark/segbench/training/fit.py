@@ -254,7 +254,7 @@ class Keeper(Checkpoint):
                 save_weights(pl_module.model, self.folder / files.WEIGHTS)
             files.write_log(self.folder, self.history)
         trainer.should_stop = trainer.should_stop or self._waited_enough()
-        part = self.folder / f".{files.CHECKPOINT}.part"
+        part = self.folder / files.part_of(files.CHECKPOINT)
         trainer.save_checkpoint(part)
         if trainer.is_global_zero:
             part.replace(self.folder / files.CHECKPOINT)
@@ -310,10 +310,9 @@ def _begin(
                 + "\n    ".join(other)
             )
         return before
-    # a run that was killed before its run.json was written has left its recipe, or part of it
-    if folder.exists() and (
-        foreign := sorted(p.name for p in folder.iterdir() if files.RECIPE not in p.name)
-    ):
+    # a run that was killed before its run.json was written has left its recipe, or part of either
+    begun = {files.RECIPE, files.part_of(files.RECIPE), files.part_of(files.RUN)}
+    if folder.exists() and (foreign := sorted({p.name for p in folder.iterdir()} - begun)):
         raise SegbenchError(
             f"{folder}: holds {', '.join(foreign[:3])} and no run; give a new --out folder"
         )

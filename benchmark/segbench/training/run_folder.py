@@ -225,9 +225,14 @@ def write_log(folder: Path, history: Sequence[dict[str, Any]]) -> None:
     write_atomically(folder / LOG, stream.getvalue().encode())
 
 
+def part_of(name: str) -> str:
+    """What a file is called while it is written; a kill may leave it, the next run ends it."""
+    return f".{name}.part"
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that a kill at any moment leaves the old one or the new one."""
-    temporary = path.with_name(f".{path.name}.part")
+    temporary = path.with_name(part_of(path.name))
     with temporary.open("wb") as stream:
         stream.write(content)
         stream.flush()
