@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import resource
 import shutil
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -273,6 +276,50 @@ def test_hostile_tables_cost_next_to_nothing(what):
 def test_a_row_may_be_shorter_than_the_header():
     table = read_table(b"id,class,rle\na\n\nb,1,1 2\n", "p.csv", origin="p.csv")
     assert {key: len(found) for key, found in table.regions.items()} == {"a": 0, "b": 1}
+
+
+def png_of(width: int, height: int, packed: bytes) -> bytes:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        check = zlib.crc32(kind + data)
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    parts = chunk(b"IHDR", head) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + parts
+
+
+def npy_of(shape: tuple[int, ...]) -> bytes:
+    stream = io.BytesIO()
+    about = {"descr": "<f8", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(stream, about)
+    return stream.getvalue() + bytes(100)
+
+
+HOSTILE_PICTURES = {
+    "png: a header alone": ("png", lambda: png_of(30_000, 30_000, zlib.compress(bytes(10)))),
+    "gif: a header alone": ("gif", lambda: b"GIF89a" + struct.pack("<HHBBB", 65_000, 65_000, 0x80, 0, 0)
+        + bytes(6) + b"," + struct.pack("<HHHHB", 0, 0, 65_000, 65_000, 0) + b"\x02\x02\x44\x01\x00;"),
+    "npy: a header alone": ("npy", lambda: npy_of((100_000, 100_000))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", HOSTILE_PICTURES)
+def test_pictures_that_promise_gigabytes_are_refused(tmp_path, what):
+    ending, written = HOSTILE_PICTURES[what]
+    (tmp_path / f"im0.{ending}").write_bytes(written())
+    said = refusal_of(lambda: sb.evaluate(tmp_path, references={"im0": np.zeros((20, 30), int)}))
+    assert "wrong s" in said  # size or shape
+
+
+def test_a_picture_is_inflated_no_further_than_its_size(tmp_path):
+    """100 MB come out of this file, of which its header has 600 bytes."""
+    (tmp_path / "im0.png").write_bytes(png_of(30, 20, zlib.compress(bytes(100_000_000), 1)))
+
+    def read():
+        result = sb.evaluate(tmp_path, references={"im0": np.ones((20, 30), int)})
+        raise SegbenchError(f"read: {len(result.scores) > 0}")
+
+    assert refusal_of(read) == "read: True"
 
 
 def refusal_of(work) -> str:
