@@ -18,6 +18,7 @@ import segbench
 from segbench.errors import SegbenchError
 from segbench.measures import Options
 from segbench.report.comparison import comparison_figure
+from segbench.scoring.comparable import HANDLING
 from segbench.scoring.compare import compare
 from segbench.scoring.comparison_files import write_comparison
 from segbench.scoring.evaluate import evaluate
@@ -485,3 +486,29 @@ def test_brackets_in_names_are_shown(segbench, folders, tmp_path):
     ran = segbench("compare", *(tmp_path / name for name in names))
     assert ran.code == 0, ran.err
     assert f"{names[0]} - {names[1]}" in ran.out
+
+
+HANDLED = {
+    "missing": "worst",
+    "resize": "nearest",
+    "min_score": "0.5",
+    "cut": "0.25",
+    "chosen": "dice/images@d@1/split val#abc123",
+}
+
+
+@pytest.mark.parametrize("part", HANDLING)
+@pytest.mark.parametrize("both", [False, True])
+def test_what_was_handled_otherwise_is_said(copies, part, both):
+    """Of one entry, or of both in two ways; there are no others then."""
+    value = HANDLED[part]
+
+    def handled(as_):
+        return lambda score: score | {"signature": score["signature"] + f"|{part}:{as_}"}
+
+    edit_scores(copies / "a", handled(value))
+    if both:
+        edit_scores(copies / "b", handled(f"other {value}"))
+    (note,) = [n for n in compare(copies / "a", copies / "b").notes if value in n]
+    rest = f", b (other {value})" if both else "; not the others"
+    assert note == f"{HANDLING[part]}: a ({value}){rest}"

@@ -74,6 +74,25 @@ def test_every_tool_and_measure_occurs_in_the_golden_values():
     assert {name for _, name in values} == set(measured(some, some, (1, 1), "inner", "nan"))
 
 
+def test_the_page_says_of_an_empty_mask_what_the_tools_printed():
+    page = (Path(__file__).parents[1] / "docs" / "surface.md").read_text()
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")]
+    said = {row[0].split(" (")[0]: row[2] for row in rows if "`boundary:" in row[1]}
+    assert said.pop("SciPy") == "as you write it"
+    cases = json.loads((Path(__file__).parent / "golden" / "surface_tools.json").read_text())
+    lone = [c for c in cases["cases"] if np.any(c["prediction"]) != np.any(c["reference"])]
+    assert len(lone) == 1
+    for tool, text in said.items():
+        printed = lone[0]["values"][tool]
+        if not printed:
+            expected = "raises an error"
+        else:
+            expected = f"`empty:{printed['hd95']}`"
+            if printed["hd"] != printed["hd95"]:
+                expected += f" (without a percentile: `empty:{printed['hd']}`)"
+        assert text == expected, tool
+
+
 # ---------------------------------------------------------------- the definitions, with SciPy
 
 

@@ -194,6 +194,8 @@ class Measure:
         notes = [text.format(value) for value, text in limits if value is not None]
         notes += [self.unit] if self.definition.unit == "distance" else []
         notes += [f"{self.bins} bins of equal {self.binning}"] if self.bins is not None else []
+        against_rest = self.definition.against_rest if self.over == "classes" else ""
+        notes += [against_rest] if against_rest else []
         return self.definition.short_title + (f" ({', '.join(notes)})" if notes else "")
 
     @property

@@ -83,6 +83,9 @@ EMPTY_RULES: dict[Family, str] = {
 }
 
 
+AGAINST_REST = "class against the rest"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
     """A row of the table of measures.
@@ -160,6 +163,11 @@ class Definition:
     def has_classes(self) -> bool:
         """Whether it has a value for a single class."""
         return self.per_class is not None or self.of_shape or self.of_probabilities
+
+    @property
+    def against_rest(self) -> str:
+        """What marks its value of a class, "" where the whole map has no other of the same name."""
+        return AGAINST_REST if self.per_class is not None and self.whole_map is not None else ""
 
     @property
     def short_title(self) -> str:

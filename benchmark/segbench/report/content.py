@@ -282,14 +282,21 @@ def _worst_cases(view: View) -> Table:
 
 def _all_classes(view: View) -> Table:
     columns = ((view.label, "classes"), (ALL, "images"), (ALL, "dataset"))
-    found = [(d, tuple(view.scores.get((d.key, *c)) for c in columns)) for d in view.definitions]
+    lines: list[Line] = []
+    for d in view.definitions:
+        of_classes, *of_map = (view.scores.get((d.key, *c)) for c in columns)
+        if d.against_rest and of_classes and any(of_map):  # two numbers of one name: two lines
+            lines.append(Line(name=d.short_title, scores=(None, *of_map)))
+            lines.append(Line(name=of_classes.measure.title, scores=(of_classes, None, None)))
+        elif of_classes or any(of_map):
+            lines.append(Line(name=d.short_title, scores=(of_classes, *of_map)))
     which = "all" if view.label == ALL else "the foreground"
     return Table(
         caption=f"The mean over {which} classes of each class's pooled value, and measures of the "
         f"whole label map.",
         subject="Measure",
         columns=(f"Mean over {which} classes", "Whole map, mean over images", "Whole map, pooled"),
-        lines=tuple(Line(name=d.short_title, scores=scores) for d, scores in found if any(scores)),
+        lines=tuple(lines),
         drawn=1,
     )
 

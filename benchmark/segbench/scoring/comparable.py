@@ -9,9 +9,15 @@ from segbench.measures import Measure, meant
 from segbench.scoring.scores import Score
 from segbench.scoring.stored import Stored
 
-HANDLING = ("missing", "resize", "cut", "chosen")
-"""Parts of a signature that say how one submission was read, not how masks are measured; they stand
-in it only where they had an effect, so that they may differ between entries."""
+HANDLING: Mapping[str, str] = {
+    "missing": "missing predictions score the worst value",
+    "resize": "predictions were resized",
+    "min_score": "detections under a score were left out",
+    "cut": "probabilities were cut at a threshold of their own",
+    "chosen": "the threshold was chosen by a measure on other samples",
+}
+"""Parts of a signature that say how one submission was read, not how masks are measured, with what
+they mean; they stand in it only where they had an effect, so that they may differ between entries."""
 
 
 def find_score(stored: Stored, text: str, name: str) -> Score:
@@ -146,21 +152,15 @@ def _check_options(
 def differing_handling(names: Sequence[str], scores: Sequence[Score]) -> list[str]:
     """What must be said where entries were read in different ways."""
     notes: list[str] = []
-    for part in HANDLING:
+    for part, meaning in HANDLING.items():
         values = [_parts(score.signature).get(part, "") for score in scores]
         if len(set(values)) > 1:
             having = [
                 f"{name} ({value})" for name, value in zip(names, values, strict=True) if value
             ]
-            notes.append(f"{_MEANING[part]}: {', '.join(having)}; not the others")
+            others = "" if all(values) else "; not the others"
+            notes.append(f"{meaning}: {', '.join(having)}{others}")
     return notes
-
-
-_MEANING = {
-    "missing": "missing predictions score the worst value",
-    "resize": "predictions were resized",
-    "cut": "probabilities were cut at another threshold than 0.5",
-}
 
 
 def _words(selection: tuple[str, str | int]) -> str:
