@@ -8,6 +8,7 @@ import math
 import os
 import re
 import sys
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segbench.dialects import DIALECTS, Observer, Ruler, converse, keys_of, say
+from segbench.dialects import DIALECTS, Observer, Ruler, converse, keys_of, rounded, say
 from segbench.masks.prepared import open_prepared
 from segbench.masks.submission import open_submission
 from segbench.scoring.tally import Policy
@@ -321,6 +322,20 @@ def test_the_record_of_surfaces_through_dialects():
                     case["case"], tool, key,
                 )  # fmt: skip
     assert held == 120
+
+
+def test_float32_is_said_only_where_it_changes_what_is_printed():
+    """An image of 2^24 pixels, and then 200,000 of few: a running sum in float32 loses each."""
+    few = observed("random, 2 classes")
+    assert not any(rounded(dialect, few) for dialect in DIALECTS.values())
+
+    def grown(areas):
+        first = areas[:1] * (2**24 // areas[:1].max())
+        return np.concatenate([first, np.minimum(np.repeat(areas[1:], 50_000, axis=0), 1)])
+
+    many = replace(few, areas={k: a.map(grown) for k, a in few.areas.items()})
+    assert "float32" in rounded(DIALECTS["mmseg"], many)
+    assert not rounded(DIALECTS["hf"], many)  # the same rules in float64
 
 
 # ------------------------------------------------------------------------------ the commands

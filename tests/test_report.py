@@ -392,3 +392,17 @@ def test_figures_are_written_the_same_twice(tmp_path):
         assert image.width > 2 * image.height
         colours = {(86, 180, 233), (240, 228, 66)}
         assert colours <= {colour for _, colour in image.convert("RGB").getcolors(1 << 20)}
+
+
+def test_accuracy_against_the_rest_never_stands_beside_that_of_the_map():
+    """Of three classes or more these are two numbers: each has a line and a name of its own."""
+    rng = np.random.default_rng(0)
+    truth = {f"i{i}": rng.integers(0, 4, (16, 16), dtype=np.uint8) for i in range(6)}
+    guess = {
+        k: np.where(rng.random((16, 16)) < 0.2, 1, v).astype(np.uint8) for k, v in truth.items()
+    }
+    result = evaluate(guess, references=truth, class_names=["background", "a", "b", "c"])
+    titles = {s.measure.title for s in result.scores if s.measure.key == "accuracy"}
+    assert titles == {"Pixel accuracy", "Pixel accuracy (class against the rest)"}
+    page = render(result, guess.get)
+    assert "Pixel accuracy (class against the rest)" in page

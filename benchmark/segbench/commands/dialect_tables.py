@@ -10,7 +10,7 @@ from rich.text import Text
 
 from segbench.commands.console import console
 from segbench.commands.tables import new_table
-from segbench.dialects import Conversation, Dialect, Said, name_of, say
+from segbench.dialects import Conversation, Dialect, Said, name_of, rounded, say
 
 SAME = 1e-6
 """Relative difference under which two numbers are called equal: what float32 leaves."""
@@ -62,6 +62,8 @@ def dialect_table(conversation: Conversation, dialect: Dialect) -> Table:
     for said in say(dialect, conversation.observed):
         for row in _rows(conversation, said):
             table.add_row(*(Text(cell) for cell in row))
+    changed = rounded(dialect, conversation.observed)
+    table.caption = _wrong(changed) or None
     return table
 
 

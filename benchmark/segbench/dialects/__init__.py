@@ -2,7 +2,16 @@
 
 from segbench.dialects.observe import Observer, Ruler
 from segbench.dialects.rules import Observed, ToolRaisesError
-from segbench.dialects.say import Conversation, Said, converse, keys_of, name_of, said_json, say
+from segbench.dialects.say import (
+    Conversation,
+    Said,
+    converse,
+    keys_of,
+    name_of,
+    rounded,
+    said_json,
+    say,
+)
 from segbench.dialects.table import DIALECTS, Dialect, Number, dialect_of
 
 __all__ = [
@@ -19,6 +28,7 @@ __all__ = [
     "dialect_of",
     "keys_of",
     "name_of",
+    "rounded",
     "said_json",
     "say",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -90,6 +90,22 @@ def _said(dialect: Dialect, number: Number, observed: Observed) -> Said:
         return Said(number, {}, str(error))
     values = [_printed(number, float(value)) for value in found.ravel()]
     return Said(number, dict(zip(_labels(number, observed, len(values)), values, strict=True)))
+
+
+def rounded(dialect: Dialect, observed: Observed) -> str:
+    """What sums of pixels in float32 change in what a tool prints; "" if nothing."""
+    pixels = observed.areas["every" if dialect.every_pixel else "valid"].total[:, :1]
+    if pixels.sum() <= 2**24:  # every sum is a whole number that float32 holds
+        return ""
+    names: list[str] = []
+    for number in dialect.numbers:
+        if number.percent and isinstance(number.rule, Overlap) and number.rule.single_precision:
+            exact = replace(number, rule=replace(number.rule, single_precision=False))
+            here, there = (_said(dialect, n, observed).values for n in (number, exact))
+            if not np.array_equal(list(here.values()), list(there.values()), equal_nan=True):
+                names.append(number.name)
+    sums = "running sums of pixels are float32 and rounded over 16.8 million pixels; it changes"
+    return f"{sums} {', '.join(names)} here" if names else ""
 
 
 def _printed(number: Number, value: float) -> float:
@@ -211,6 +227,7 @@ def said_json(conversation: Conversation, dialect: Dialect) -> dict[str, Any]:
         "tool": dialect.title,
         "version": dialect.version,
         "url": dialect.url,
+        "rounded": rounded(dialect, conversation.observed) or None,
         "mean_over_images": dialect.mean or "the tool's own",
         "numbers": numbers,
     }

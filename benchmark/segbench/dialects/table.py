@@ -505,7 +505,6 @@ def _mmseg(name: str, ratio: str, key: str, why: str = "", *, micro: bool = Fals
         ),
         ours=(key, "dataset" if micro else "classes"),
         why=why or "in per cent, two decimals",
-        wrong="running sums of pixels are float32: over 16.8 million pixels they are rounded",
         percent=True,
     )
 

@@ -17,7 +17,7 @@ HANDLING: Mapping[str, str] = {
     "chosen": "the threshold was chosen by a measure on other samples",
 }
 """Parts of a signature that say how one submission was read, not how masks are measured, with what
-they mean; they stand in it only where they had an effect, so that they may differ between entries."""
+they mean; they stand in it only where they had an effect, and may differ between entries."""
 
 
 def find_score(stored: Stored, text: str, name: str) -> Score:
