@@ -393,3 +393,57 @@ def test_check_finds_a_changed_pixel(tmp_path, cells, source, segbench):
     assert "content_digest" in ran.err
     assert "split_digests.test" in ran.err
     assert "split_digests.train" not in ran.err
+
+
+TABLE = """
+[metadata]
+[[metadata.tables]]
+kind = "csv"
+file = "patients.csv"
+key = "file"
+columns.eye = { source = "eye" }
+"""
+
+
+def with_patients(tmp_path, source, names, eye="left"):
+    (source / "patients.csv").write_text("file,eye\n" + "".join(f"{n},{eye}\n" for n in names))
+    return read_dataset(make_card(tmp_path / "cards", source, CARD + TABLE))
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        ([f"C{i}.jpg" for i in range(N)], "write them without it"),
+        (["p1", "p2"], "is it the right column?"),
+    ],
+)
+def test_a_table_that_has_none_of_the_samples_is_refused(tmp_path, source, names, words):
+    dataset = with_patients(tmp_path, source, names)
+    with pytest.raises(SegbenchError) as caught:
+        prepare(
+            Request(dataset=dataset, data=tmp_path / "data", source=str(source)), progress=quiet
+        )
+    assert "has none of the 6 samples" in str(caught.value)
+    assert words in str(caught.value)
+
+
+def test_samples_that_a_table_does_not_have_are_counted(tmp_path, source):
+    dataset = with_patients(tmp_path, source, ["C0", "C1", "C4"])
+    request = Request(dataset=dataset, data=tmp_path / "data", source=str(source))
+    made, _ = prepare(request, progress=quiet)
+    (note,) = made.info["notes"]
+    assert (
+        note == "patients.csv has no row for 3 of 6 samples (C2, C3, C5): their columns are empty"
+    )
+    masks = {row.id: made.read_mask(row) for row in made.select("test")}
+    result = segbench.evaluate(masks, dataset="cells", data=tmp_path / "data", by=["eye"])
+    assert set(result.subgroups["eye"]) == {"left", "(none)"}
+
+
+def test_a_column_that_is_empty_makes_no_subgroups_in_silence(tmp_path, source):
+    dataset = with_patients(tmp_path, source, ["C0"])
+    request = Request(dataset=dataset, data=tmp_path / "data", source=str(source))
+    made, _ = prepare(request, progress=quiet)
+    masks = {row.id: made.read_mask(row) for row in made.select("test")}
+    with pytest.raises(SegbenchError, match="the column is empty for all 2 samples"):
+        segbench.evaluate(masks, dataset="cells", data=tmp_path / "data", by=["eye"])

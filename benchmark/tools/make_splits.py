@@ -90,7 +90,7 @@ def main(name: str, source: Path, out: Path) -> None:
     if card.layout is None:
         raise SystemExit(f"{name} has no layout")
     found = find_pairs(source, card.layout, ids)
-    fields = read_fields(source, card.metadata, ids)
+    fields, _ = read_fields(source, card.metadata, ids)
     placed = {"ph2": ph2, "mads": mads}[name](ids, fields)
     masks = {path.stem: path for path in source.rglob("masks/*.png")}
     with out.open("w", encoding="utf-8", newline="") as stream:

@@ -87,7 +87,7 @@ def show_evaluation(result: Evaluation) -> None:
         out.print(_many_classes(result))
     out.print(_worst_line(result, labels))
     for column, groups in result.subgroups.items():
-        if len(groups) > 1:
+        if len(groups) > 1 or column != SIZE:  # what was asked for is shown, be it of one value
             out.print(_subgroups(result, column, groups))
 
 

@@ -84,7 +84,7 @@ def build_from_source(
         raise SegbenchError(f"{card.name} is drawn, not converted; leave --source out")
     found = find_pairs(source, card.layout, dataset.assignments)
     _check_complete(dataset, len(found.pairs), found.missing, source, partial=partial)
-    fields = read_fields(source, card.metadata, found.pairs)
+    fields, unmatched = read_fields(source, card.metadata, found.pairs)
     rule = card.mask
 
     def convert(identifier: str, into: Path) -> Converted:
@@ -101,7 +101,7 @@ def build_from_source(
     with preparing(target) as folder:
         converted = _convert_all(sorted(found.pairs), convert, folder, jobs, progress)
         _check_together(converted, rule, card.labels)
-        notes = _lossy_notes(converted)
+        notes = (*unmatched, *_lossy_notes(converted))
         _write(dataset, _Batch(converted, fields, notes), origin, folder)
         put(folder, target, replace=True)
     return PreparedDataset.open(target)

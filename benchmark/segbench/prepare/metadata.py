@@ -11,12 +11,17 @@ from segbench.catalog.card import ColumnFrom, Metadata, Table
 from segbench.errors import SegbenchError
 
 
-def read_fields(source: Path, metadata: Metadata, ids: Iterable[str]) -> dict[str, dict[str, str]]:
+def read_fields(
+    source: Path, metadata: Metadata, ids: Iterable[str]
+) -> tuple[dict[str, dict[str, str]], tuple[str, ...]]:
     """The source's columns for each id, in the card's order; "" where the source says nothing.
+
+    Returns:
+        The columns by id, and what a person should know: samples that the table does not have.
 
     Raises:
         SegbenchError: The card names a table that the source lacks, or the table is not as the
-            card says, or an id does not match `from_id`.
+            card says or has none of the samples, or an id does not match `from_id`.
     """
     fields: dict[str, dict[str, str]] = {identifier: {} for identifier in ids}
     if metadata.from_id is not None:
@@ -28,9 +33,36 @@ def read_fields(source: Path, metadata: Metadata, ids: Iterable[str]) -> dict[st
     if metadata.tables:
         table, path = _find(source, metadata.tables)
         values = _read(path, table)
+        absent = sorted(i for i in fields if i.casefold() not in values)
+        if absent and len(absent) == len(fields):
+            raise _no_match(path, table, absent, sorted(values))
         for identifier, columns in fields.items():
             columns.update(values.get(identifier.casefold(), dict.fromkeys(table.columns, "")))
-    return fields
+        if absent:
+            note = (
+                f"{path.name} has no row for {len(absent):,} of {len(fields):,} samples "
+                f"({', '.join(absent[:3])}{', ...' * (len(absent) > _SHOWN)}): their columns are "
+                f"empty"
+            )
+            return fields, (note,)
+    return fields, ()
+
+
+_SHOWN = 3
+
+
+def _no_match(path: Path, table: Table, ids: Sequence[str], keys: Sequence[str]) -> SegbenchError:
+    stems = {key.rpartition(".")[0] for key in keys}
+    ending = any(identifier.casefold() in stems for identifier in ids)
+    advice = (
+        "the keys carry a file's ending: write them without it"
+        if ending
+        else "is it the right column? the card's `key` names the one that holds the ids"
+    )
+    return SegbenchError(
+        f"{path}: the column {table.key!r} has none of the {len(ids):,} samples: it holds "
+        f"{', '.join(keys[:_SHOWN]) or 'nothing'}, the ids are {', '.join(ids[:_SHOWN])}; {advice}"
+    )
 
 
 def _find(source: Path, tables: Sequence[Table]) -> tuple[Table, Path]:

@@ -39,6 +39,9 @@ SIZE = "size"
 DETECTIONS = " of detections with a score from "
 """Joins the form and the cut of detections."""
 
+NO_LABEL = "(none)"
+"""The subgroup of samples of which a column says nothing."""
+
 _DATASET = "dataset_"
 
 
@@ -399,6 +402,11 @@ def _subgroup_columns(
                 f"{', '.join([*known, SIZE])}"
             )
         labels = [label_of(item.columns.get(column)) for item in target.items]
+        if labels and set(labels) == {NO_LABEL}:
+            raise SegbenchError(
+                f"--by {column}: the column is empty for all {len(labels):,} samples of "
+                f"{target.name} {target.selection}; was the table of its values found?"
+            )
         found.append((column, labels, {}))
     found.append((SIZE, *sizes(table)))
     return found
@@ -406,7 +414,7 @@ def _subgroup_columns(
 
 def label_of(value: object) -> str:
     """What a value of the dataset's columns is called as a subgroup."""
-    return "(none)" if value is None else str(value) or "(none)"
+    return NO_LABEL if value is None else str(value) or NO_LABEL
 
 
 def sizes(table: Table) -> tuple[list[str], dict[str, str]]:
