@@ -9,7 +9,7 @@ SOURCES := pyproject.toml
 demo: .venv/core
 	$(BIN)/segbench demo --out demo
 
-test: .venv/dev .venv/browser
+test: .venv/dev .venv/browser .venv/rar-samples
 	$(BIN)/python -m pytest -n auto --dist loadgroup --max-worker-restart 0
 
 # ruff (all rules), pyright (strict), the direction of imports
@@ -53,6 +53,10 @@ peers-golden: .venv/core
 	    { apt-get install -y -qq chromium || { apt-get update -qq && apt-get install -y -qq chromium; }; } \
 	    >/dev/null 2>&1; } || echo "no chromium: the tests of the page in a browser will be skipped"
 	@touch $@
+
+# what real programs packed, for the tests of RAR; where it cannot be had they are skipped, and say so
+.venv/rar-samples: .venv/dev
+	@[ -d $@ ] || $(BIN)/python benchmark/tools/rar_samples.py $@
 
 # the kernels under the address and undefined-behaviour sanitizers
 sanitize: .venv/dev
