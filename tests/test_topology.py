@@ -133,6 +133,7 @@ def scores(references, predictions, **options) -> dict[str, np.ndarray]:
         predictions,
         references=references,
         class_names=NAMES,
+        reference_policy=sb.ReferencePolicy(means_255="ignore"),
         options=sb.Options(topology=True, surface=False, **options),
     )
     keys = ("cldice", "components_error", "holes_error")
@@ -161,6 +162,7 @@ def test_options_change_values_and_stand_in_the_signature():
         [diagonal],
         references=[line],
         class_names=NAMES,
+        reference_policy=sb.ReferencePolicy(means_255="ignore"),
         options=sb.Options(topology=True, skeleton="lee", connectivity=4),
     )
     signature = result.score("cldice", "a").signature

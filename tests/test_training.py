@@ -324,7 +324,7 @@ main()
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs RLIMIT_FSIZE")
 @pytest.mark.parametrize(
-    ("limit", "said"), [(50_000, "the cache could not be written"), (700_000, "make room and run")]
+    ("limit", "said"), [(50_000, "no cache can be written"), (700_000, "make room and run")]
 )
 def test_a_full_disk_is_said(place, tmp_path, limit, said):
     """No file may be longer than so many bytes: neither the cache nor, later, a checkpoint."""

@@ -220,7 +220,6 @@ def evaluate(
     from segbench.masks.places import is_url, place_of  # noqa: PLC0415
     from segbench.masks.prepared import data_place  # noqa: PLC0415
     from segbench.masks.submission import open_submission  # noqa: PLC0415
-    from segbench.masks.value_map import parse_map  # noqa: PLC0415
     from segbench.measures import Options  # noqa: PLC0415
     from segbench.scoring.evaluate import evaluate  # noqa: PLC0415
     from segbench.scoring.files import REPORT, scores_json  # noqa: PLC0415
@@ -244,7 +243,7 @@ def evaluate(
     cut, chosen = cut_of(threshold)
     policy = Policy(
         form=FORM_FLAGS[form] if form else None,
-        map=parse_map(values),
+        map=values,
         missing=missing.value,
         extra=extra.value,
         resize=resize.value,

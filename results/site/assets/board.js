@@ -28,7 +28,7 @@ document.addEventListener("DOMContentLoaded", () => {
           && (tier === Infinity || (entry.tier ?? Infinity) <= tier)
           && (size === Infinity || (entry.parameters ?? Infinity) < size);
         row.hidden = !fits;
-        if (ranked && fits) shown += 1;
+        if (ranked && fits && !row.classList.contains("guest")) shown += 1;
       }
       if (ranked) mark(table);
     }

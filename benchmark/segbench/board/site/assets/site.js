@@ -114,6 +114,7 @@ const segbench = (() => {
     const ordered = table.tHead.rows[0].cells[0].getAttribute("aria-sort");
     let last = null;
     for (const row of table.tBodies[0].rows) {
+      if (row.classList.contains("guest")) continue; // a reported entry ends no tier
       const edge = ordered && !row.hidden && last !== null && row.dataset.tier !== last;
       row.classList.toggle("edge", Boolean(edge && row.dataset.tier !== undefined));
       if (!row.hidden) last = row.dataset.tier;
