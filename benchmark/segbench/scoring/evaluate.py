@@ -14,7 +14,7 @@ from segbench.errors import SegbenchError
 from segbench.masks.forms import Form, Reading
 from segbench.masks.labels import IGNORE_ID, is_background
 from segbench.masks.places import Place, is_url, place_of
-from segbench.masks.prepared import data_place, open_prepared
+from segbench.masks.prepared import FIXED_COLUMNS, data_place, open_prepared
 from segbench.masks.submission import Arrays, Files, Submission, open_submission
 from segbench.measures import ALL, FOREGROUND, Measure, Options, grid, meant
 from segbench.scoring.engine import Engine, n_threads
@@ -402,7 +402,8 @@ def _subgroup_columns(
                 f"{', '.join([*known, SIZE])}"
             )
         labels = [label_of(item.columns.get(column)) for item in target.items]
-        if labels and set(labels) == {NO_LABEL}:
+        joined = column not in FIXED_COLUMNS  # those of the mask format may be empty, as a fold is
+        if joined and labels and set(labels) == {NO_LABEL}:
             raise SegbenchError(
                 f"--by {column}: the column is empty for all {len(labels):,} samples of "
                 f"{target.name} {target.selection}; was the table of its values found?"
